@@ -1,0 +1,49 @@
+# Every verb a person needs. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+COMPILE := $(UV) pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --custom-compile-command 'make lock'
+INSTANCE ?= carrel
+
+.PHONY: help
+help: ## This list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+# Debian's python3 has no ensurepip; a root who may install packages gets it, anybody else a sentence.
+$(VENV)/.ready: requirements/dev.txt pyproject.toml
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'make: Python 3.11 or later is needed as python3.' >&2; exit 1; }
+	@python3 -c 'import ensurepip' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; } || { echo 'make: python3 cannot make virtual environments; install the package python3-venv.' >&2; exit 1; }
+	@python3 -m venv $(VENV)
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: venv
+venv: $(VENV)/.ready ## Python environment in .venv, from requirements/dev.txt with hashes
+
+.PHONY: demo
+demo: venv ## From nothing to a locked notebook on real DICOM, with times
+	@$(BIN)/carrel demo --instance $(INSTANCE)
+
+.PHONY: down
+down: venv ## Stop the embedded cluster and leave nothing behind
+	@$(BIN)/carrel cluster down --instance $(INSTANCE)
+
+.PHONY: check
+check: venv ## Lint, types, floors, unit, property and golden tests; no cluster, under a minute
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	@$(BIN)/pytest -q -n 2 tests/unit tests/property tests/golden
+
+.PHONY: test
+test: check ## All tests, with the embedded cluster
+	@$(BIN)/carrel demo --instance $(INSTANCE) --for-tests
+	@$(BIN)/pytest -q tests/policies tests/cluster tests/escape
+
+.PHONY: lock
+lock: $(VENV)/.ready ## Renew requirements/*.txt
+	@$(COMPILE) pyproject.toml -o requirements/platform.txt
+	@$(COMPILE) --group dev pyproject.toml -o requirements/dev.txt

@@ -1,0 +1,20 @@
+"""The `carrel` command: one Typer application, one module per noun."""
+
+import typer
+
+app = typer.Typer(
+    name="carrel",
+    help="A secure research environment for medical imaging data on Kubernetes.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,  # locals may hold tokens and patients' names
+)
+
+
+@app.callback()
+def carrel() -> None:
+    """A secure research environment for medical imaging data on Kubernetes."""
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,1 @@
+"""A real Kubernetes node from Go modules, in namespaces of its own, for one machine."""

@@ -1,0 +1,1 @@
+"""The append-only record: one append interface over a local hash-chained, fsynced log."""
