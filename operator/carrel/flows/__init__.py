@@ -1,1 +1,1 @@
-"""The only place where pure decisions meet I/O: gather, decide, render, apply, write status once."""
+"""Where pure decisions meet I/O: gather, decide, render, apply, write status once."""
