@@ -1,1 +1,35 @@
-"""The append-only record: one append interface over a local hash-chained, fsynced log."""
+"""The append-only record: one append interface over a local hash-chained, fsynced log.
+
+A process opens its chain once and appends to it::
+
+    with open_chain(Path("/ledger"), process="revoker", clock=SystemClock()) as chain:
+        await chain.append(event, record_class=RecordClass.STOP)
+"""
+
+from carrel.ledger.chain import Chain, open_chain
+from carrel.ledger.errors import (
+    LedgerBusyError,
+    LedgerError,
+    LedgerUnavailableError,
+    RecordTooLargeError,
+)
+from carrel.ledger.event import Activity, Event, Ledger, Receipt, RecordClass
+from carrel.ledger.verify import Fault, Gap, Report, verify
+
+__all__ = [
+    "Activity",
+    "Chain",
+    "Event",
+    "Fault",
+    "Gap",
+    "Ledger",
+    "LedgerBusyError",
+    "LedgerError",
+    "LedgerUnavailableError",
+    "Receipt",
+    "RecordClass",
+    "RecordTooLargeError",
+    "Report",
+    "open_chain",
+    "verify",
+]

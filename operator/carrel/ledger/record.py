@@ -1,0 +1,128 @@
+"""The form of a record: one line of canonical JSON whose digest covers all lines before it."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from carrel.ledger.errors import RecordTooLargeError
+from carrel.ledger.event import Event, Receipt
+
+LARGEST_LINE = 65_535
+"""Bytes of a line with its newline: the largest leaf that a tile of the central log can hold."""
+
+BEGINNING = Receipt(sequence=0, digest="sha256:" + "0" * 64)
+"""What the first record of a chain names as its predecessor."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record with its place in the chain."""
+
+    receipt: Receipt
+    previous: str
+    event: dict[str, Any]
+
+    def line(self) -> bytes:
+        """Return the record as it stands in the file, newline included."""
+        return (
+            canonical(
+                {
+                    "digest": self.receipt.digest,
+                    "event": self.event,
+                    "previous": self.previous,
+                    "sequence": self.receipt.sequence,
+                }
+            )
+            + b"\n"
+        )
+
+
+class LineError(ValueError):
+    """A line is not the record that should stand there; `rule` names the check that failed."""
+
+    def __init__(self, rule: str, detail: str) -> None:
+        super().__init__(f"{rule}: {detail}")
+        self.rule = rule
+        self.detail = detail
+
+
+def canonical(value: Any) -> bytes:
+    """Encode `value` so that equal values are equal bytes (RFC 8785 for texts and integers)."""
+    text = json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+    return text.encode()
+
+
+def chained(event: Event, *, after: Receipt) -> Record:
+    """Return `event` as the record that follows `after`."""
+    wire = event.to_wire()
+    sequence = after.sequence + 1
+    record = Record(
+        receipt=Receipt(
+            sequence=sequence, digest=_digest(wire, previous=after.digest, sequence=sequence)
+        ),
+        previous=after.digest,
+        event=wire,
+    )
+    size = len(record.line())
+    if size > LARGEST_LINE:
+        raise RecordTooLargeError(
+            f"record_is_too_large: a {event.activity} record has {size:,} bytes, at most "
+            f"{LARGEST_LINE:,} are allowed; put a digest into `detail` and the rest into a file."
+        )
+    return record
+
+
+def parsed(line: bytes, *, after: Receipt | None) -> Record:
+    """Read one line and check that it is whole, unaltered and follows `after`.
+
+    `after` of None accepts any predecessor, for a piece of a chain.
+
+    Raises:
+        LineError: with the rule that does not hold.
+
+    """
+    if not line.endswith(b"\n"):
+        raise LineError("line_is_torn", f"{len(line):,} bytes without a newline")
+    if len(line) > LARGEST_LINE:
+        raise LineError("line_is_too_long", f"{len(line):,} bytes")
+    record = _shaped(line)
+    if record.line() != line:
+        raise LineError("line_is_not_canonical", "its bytes are not the one form of its content")
+    sequence = record.receipt.sequence
+    if record.receipt.digest != _digest(record.event, previous=record.previous, sequence=sequence):
+        raise LineError("digest_does_not_match", f"record {sequence} was altered")
+    if after is not None and sequence != after.sequence + 1:
+        raise LineError("sequence_jumps", f"record {sequence} follows record {after.sequence}")
+    if after is not None and record.previous != after.digest:
+        raise LineError(
+            "previous_does_not_match", f"record {sequence} was written after another record"
+        )
+    return record
+
+
+def _digest(event: dict[str, Any], *, previous: str, sequence: int) -> str:
+    preimage = canonical({"event": event, "previous": previous, "sequence": sequence})
+    return "sha256:" + hashlib.sha256(preimage).hexdigest()
+
+
+def _shaped(line: bytes) -> Record:
+    try:
+        match json.loads(line):
+            case {
+                "sequence": int(sequence),
+                "previous": str(previous),
+                "digest": str(digest),
+                "event": dict(event),
+                **rest,
+            } if not rest and type(sequence) is int:
+                return Record(
+                    receipt=Receipt(sequence=sequence, digest=digest),
+                    previous=previous,
+                    event=event,
+                )
+    except (ValueError, RecursionError) as error:
+        raise LineError("line_is_not_json", type(error).__name__) from error
+    raise LineError("line_is_not_a_record", "it lacks or adds a field")
