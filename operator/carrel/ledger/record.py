@@ -22,20 +22,8 @@ class Record:
     receipt: Receipt
     previous: str
     event: dict[str, Any]
-
-    def line(self) -> bytes:
-        """Return the record as it stands in the file, newline included."""
-        return (
-            canonical(
-                {
-                    "digest": self.receipt.digest,
-                    "event": self.event,
-                    "previous": self.previous,
-                    "sequence": self.receipt.sequence,
-                }
-            )
-            + b"\n"
-        )
+    line: bytes
+    """The record as it stands in the file, newline included."""
 
 
 class LineError(ValueError):
@@ -57,20 +45,12 @@ def canonical(value: Any) -> bytes:
 
 def chained(event: Event, *, after: Receipt) -> Record:
     """Return `event` as the record that follows `after`."""
-    wire = event.to_wire()
-    sequence = after.sequence + 1
-    record = Record(
-        receipt=Receipt(
-            sequence=sequence, digest=_digest(wire, previous=after.digest, sequence=sequence)
-        ),
-        previous=after.digest,
-        event=wire,
-    )
-    size = len(record.line())
-    if size > LARGEST_LINE:
+    record = _sealed(event.to_wire(), previous=after.digest, sequence=after.sequence + 1)
+    if len(record.line) > LARGEST_LINE:
         raise RecordTooLargeError(
-            f"record_is_too_large: a {event.activity} record has {size:,} bytes, at most "
-            f"{LARGEST_LINE:,} are allowed; put a digest into `detail` and the rest into a file."
+            f"record_is_too_large: a {event.activity} record has {len(record.line):,} bytes, at "
+            f"most {LARGEST_LINE:,} are allowed; put a digest into `detail` and the rest into a "
+            "file."
         )
     return record
 
@@ -88,12 +68,12 @@ def parsed(line: bytes, *, after: Receipt | None) -> Record:
         raise LineError("line_is_torn", f"{len(line):,} bytes without a newline")
     if len(line) > LARGEST_LINE:
         raise LineError("line_is_too_long", f"{len(line):,} bytes")
-    record = _shaped(line)
-    if record.line() != line:
-        raise LineError("line_is_not_canonical", "its bytes are not the one form of its content")
+    claimed, record = _shaped(line)
     sequence = record.receipt.sequence
-    if record.receipt.digest != _digest(record.event, previous=record.previous, sequence=sequence):
+    if record.receipt.digest != claimed:
         raise LineError("digest_does_not_match", f"record {sequence} was altered")
+    if record.line != line:
+        raise LineError("line_is_not_canonical", "its bytes are not the one form of its content")
     if after is not None and sequence != after.sequence + 1:
         raise LineError("sequence_jumps", f"record {sequence} follows record {after.sequence}")
     if after is not None and record.previous != after.digest:
@@ -103,12 +83,19 @@ def parsed(line: bytes, *, after: Receipt | None) -> Record:
     return record
 
 
-def _digest(event: dict[str, Any], *, previous: str, sequence: int) -> str:
-    preimage = canonical({"event": event, "previous": previous, "sequence": sequence})
-    return "sha256:" + hashlib.sha256(preimage).hexdigest()
+def _sealed(event: dict[str, Any], *, previous: str, sequence: int) -> Record:
+    # Both forms are canonical because their keys stand in order: digest, event, previous, sequence.
+    body = b'"event":%b,"previous":%b,"sequence":%d}' % (
+        canonical(event),
+        canonical(previous),
+        sequence,
+    )
+    digest = "sha256:" + hashlib.sha256(b"{" + body).hexdigest()
+    line = b'{"digest":"%b",%b\n' % (digest.encode(), body)
+    return Record(Receipt(sequence, digest), previous, event, line)
 
 
-def _shaped(line: bytes) -> Record:
+def _shaped(line: bytes) -> tuple[str, Record]:
     try:
         match json.loads(line):
             case {
@@ -118,11 +105,7 @@ def _shaped(line: bytes) -> Record:
                 "event": dict(event),
                 **rest,
             } if not rest and type(sequence) is int:
-                return Record(
-                    receipt=Receipt(sequence=sequence, digest=digest),
-                    previous=previous,
-                    event=event,
-                )
+                return digest, _sealed(event, previous=previous, sequence=sequence)
     except (ValueError, RecursionError) as error:
         raise LineError("line_is_not_json", type(error).__name__) from error
     raise LineError("line_is_not_a_record", "it lacks or adds a field")

@@ -113,7 +113,7 @@ class Writer:
             return
         if not self._unsynced and self._store.size >= SEGMENT_BYTES:
             self._store.roll(first=self._unwritten[0].record.receipt.sequence)
-        self._store.write(b"".join(pending.record.line() for pending in self._unwritten))
+        self._store.write(b"".join(pending.record.line for pending in self._unwritten))
         self._unsynced += self._unwritten
         self._unwritten = []
 
