@@ -1,0 +1,67 @@
+{{/* Hook annotations of what makes trust. Takes the weight. */}}
+{{- define "carrel.hook.trust" -}}
+helm.sh/hook: pre-install,pre-upgrade
+helm.sh/hook-weight: {{ . | quote }}
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end -}}
+
+{{/* What may be looked at and renewed. The signing key may not be changed by anybody. */}}
+{{- define "carrel.trust.renewal-rules" -}}
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames:
+    - {{ include "carrel.name.ca" . }}
+    - {{ include "carrel.name.ingest-tls" . }}
+  verbs: [get, patch]
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: [{{ include "carrel.name.ingest-signing" . }}]
+  verbs: [get]
+- apiGroups: [""]
+  resources: [configmaps]
+  resourceNames: [{{ include "carrel.name.ca" . }}]
+  verbs: [get, patch]
+- apiGroups: [""]
+  resources: [configmaps]
+  resourceNames: [{{ include "carrel.name.ingest-public-key" . }}]
+  verbs: [get]
+{{- end -}}
+
+{{/* Pod that makes and renews. Takes (dict "root" $ "account" name). */}}
+{{- define "carrel.trust.pod" -}}
+metadata:
+  labels:
+    {{- include "carrel.labels" (dict "root" .root "component" "trust") | nindent 4 }}
+spec:
+  serviceAccountName: {{ .account }}
+  automountServiceAccountToken: true
+  enableServiceLinks: false
+  restartPolicy: Never
+  {{- include "carrel.pull-secrets" .root | nindent 2 }}
+  securityContext:
+    {{- include "carrel.pod-security" .root | nindent 4 }}
+  containers:
+    - name: trust
+      image: {{ .root.Values.images.platform.ref | quote }}
+      command: [python, -m, carrel.cli, trust, ensure]
+      args:
+        - --namespace={{ .root.Release.Namespace }}
+        - --certificates={{ ternary "CertManager" "Made" (eq .root.Values.trust.certManager "Use") }}
+      resources:
+        requests: {cpu: 50m, memory: 96Mi}
+        limits: {memory: 256Mi}
+      securityContext:
+        {{- include "carrel.container-security" .root | nindent 8 }}
+      volumeMounts:
+        - {name: tmp, mountPath: /tmp}
+  volumes:
+    - name: tmp
+      emptyDir: {sizeLimit: 16Mi}
+{{- end -}}
+
+{{/* Hook annotations of what retires the platform. Takes the weight. */}}
+{{- define "carrel.hook.retirement" -}}
+helm.sh/hook: pre-delete
+helm.sh/hook-weight: {{ . | quote }}
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end -}}
