@@ -1,1 +1,4 @@
-"""The node agent: in-pod network lock, dataset views, homes, and the end of a pod's cgroup."""
+"""The node agent: the in-pod lock and its proof, dataset views and homes.
+
+Nothing is imported here: `carrel.node.gate` starts in every workspace pod and must be quick.
+"""
