@@ -7,14 +7,7 @@ from carrel.rules.canonical import NotCanonicalError, canonical_json, digest, di
 from carrel.rules.condition import condition, find, is_true, settle
 from carrel.rules.explain import explain_grant, explain_scope
 from carrel.rules.facts import HomeProvision, PolicyEnforcement, SiteFacts
-from carrel.rules.grant import (
-    DesiredWorkspace,
-    GrantVerdict,
-    ObservedGrant,
-    ReadyNode,
-    grant_may_go,
-    judge_grant,
-)
+from carrel.rules.grant import grant_may_go, judge_grant
 from carrel.rules.names import (
     POD_NAME,
     grant_label,
@@ -24,6 +17,12 @@ from carrel.rules.names import (
     node_report_name,
     view_volume_name,
     workspace_name,
+)
+from carrel.rules.observed_grant import (
+    DesiredWorkspace,
+    GrantVerdict,
+    ObservedGrant,
+    ReadyNode,
 )
 from carrel.rules.pod import ObservedPod, PodStage, read_pod
 from carrel.rules.scope import Widening, approved_scope, scope_text, widenings
