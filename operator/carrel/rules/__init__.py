@@ -24,17 +24,17 @@ from carrel.rules.observed_grant import (
     ObservedGrant,
     ReadyNode,
 )
-from carrel.rules.pod import ObservedPod, PodStage, read_pod
-from carrel.rules.scope import Widening, approved_scope, scope_text, widenings
-from carrel.rules.view_path import view_path
-from carrel.rules.workspace import (
+from carrel.rules.observed_workspace import (
     ObservedWorkspace,
     PodDecision,
     PolicyPresence,
     Release,
     WorkspaceVerdict,
-    judge_workspace,
 )
+from carrel.rules.pod import ObservedPod, PodStage, read_pod
+from carrel.rules.scope import Widening, approved_scope, scope_text, widenings
+from carrel.rules.view_path import view_path
+from carrel.rules.workspace import judge_workspace
 
 __all__ = [
     "POD_NAME",

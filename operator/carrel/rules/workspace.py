@@ -1,86 +1,158 @@
-"""What is true of a workspace, whether its pod may be, and what may be released."""
+"""Whether a workspace's pod may be, what may be released, and what its status says."""
 
-from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
+from datetime import datetime, timedelta
 
-from carrel.kinds import NodeReport, Workspace
-from carrel.kinds.workspace import WorkspaceStatus
-from carrel.rules.facts import SiteFacts
-from carrel.rules.pod import ObservedPod
+from carrel.kinds.workspace import Admission, Desired, StartStep, WorkspaceStatus
+from carrel.rules.condition import is_true, settle
+from carrel.rules.facts import HomeProvision
+from carrel.rules.observed_workspace import (
+    ObservedWorkspace,
+    PodDecision,
+    PolicyPresence,
+    Release,
+    WorkspaceVerdict,
+)
+from carrel.rules.pod import PodStage
+from carrel.rules.quiet import is_quiet
+from carrel.rules.workspace_conditions import report_on_pod, workspace_conditions
 
+_REST_AFTER_END = timedelta(seconds=10)
+"""A pod that ended is remade after this time, so that one that ends at once does not spin."""
 
-class PodDecision(StrEnum):
-    """What should become of the pod."""
-
-    ABSENT = "Absent"
-    """No pod, and none is to be made."""
-    GATED = "Gated"
-    """A pod with its scheduling gate: make it, or leave it."""
-    UNGATED = "Ungated"
-    """The gate may go; affinity to `acknowledged` is added in the same patch."""
-    DELETE = "Delete"
-    """The present pod goes; grace 1 s."""
-
-
-class Release(StrEnum):
-    """Whether something may be let go."""
-
-    HOLD = "Hold"
-    """It stays (and is applied while the workspace is Open)."""
-    RELEASE = "Release"
-    """It is deleted now."""
-
-
-class PolicyPresence(StrEnum):
-    """What the namespace's deny-all NetworkPolicy looks like."""
-
-    AS_RENDERED = "AsRendered"
-    """It is there and equals what is rendered."""
-    MISSING = "Missing"
-    """It is not there, or differs."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ObservedWorkspace:
-    """Everything that the decision about a workspace depends on."""
-
-    workspace: Workspace
-    """The workspace as stored."""
-    reports: tuple[NodeReport, ...]
-    """Reports whose `spec.workspaceUID` is the workspace's."""
-    pod: ObservedPod | None
-    """The present pod."""
-    policy: PolicyPresence
-    """The deny-all NetworkPolicy, after the bundle's first parts were applied."""
-    known_nodes: frozenset[str]
-    """Names of all Node objects; a deleted Node is the administrator's word that it is gone."""
-    site: SiteFacts
-    """What the administrator says about the site."""
-    now: datetime
-    """The present time, in UTC."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorkspaceVerdict:
-    """What is true of a workspace and what to do."""
-
-    status: WorkspaceStatus
-    """The whole status to write: conditions settled, all present."""
-    pod: PodDecision
-    """What should become of the pod."""
-    acknowledged: tuple[str, ...]
-    """Nodes that acknowledged the present view and home, sorted."""
-    view: Release
-    """View volume and claim."""
-    home: Release
-    """Home volume and claim; released only when the home's time has come."""
-    workspace: Release
-    """Namespace, Workspace object and its finalizer: released when home and view are gone."""
-    next_change: datetime | None
-    """When the verdict changes without any event: look again then."""
+_MOST_STEPS = 16
 
 
 def judge_workspace(observed: ObservedWorkspace) -> WorkspaceVerdict:
-    """Decide about one workspace."""
-    raise NotImplementedError
+    """Decide about one workspace: equal input gives an equal verdict."""
+    acknowledged = acknowledging_nodes(observed)
+    workspace = observed.workspace
+    conditions = workspace_conditions(observed, acknowledged=acknowledged)
+    deleting = workspace.metadata.deletion_timestamp is not None
+    quiet = is_quiet(observed)
+    closed = workspace.spec.admission is Admission.CLOSED
+    home_goes = quiet and closed and _home_is_due(observed)
+    object_goes = home_goes and _home_is_gone(observed)
+    return WorkspaceVerdict(
+        status=WorkspaceStatus(
+            conditions=settle(conditions, present=workspace.status.conditions, now=observed.now),
+            observed_generation=workspace.metadata.generation or 0,
+            pod_uid=_pod_uid(observed, quiet=quiet),
+            node=_node(observed, quiet=quiet),
+            steps=_steps(observed),
+        ),
+        pod=_pod(observed, acknowledged=acknowledged),
+        acknowledged=acknowledged,
+        view=_release(quiet and (closed or deleting)),
+        home=_release(home_goes),
+        workspace=_release(object_goes),
+        # An Open workspace that somebody deleted is made again at once and finds its home; a
+        # Closed one stays, because it alone remembers when the home is to be deleted.
+        finalizer=_release(deleting and (object_goes or (quiet and not closed))),
+        next_change=_next_change(observed),
+    )
+
+
+def wants_pod(observed: ObservedWorkspace) -> bool:
+    """Tell whether a pod should run now, on the workspace's own clock and word."""
+    workspace = observed.workspace
+    return (
+        workspace.spec.admission is Admission.OPEN
+        and workspace.spec.desired is Desired.RUNNING
+        and observed.now < workspace.spec.expires
+        and workspace.metadata.deletion_timestamp is None
+    )
+
+
+def acknowledging_nodes(observed: ObservedWorkspace) -> tuple[str, ...]:
+    """Return the nodes that were asked and hold the present view and the home, sorted."""
+    spec = observed.workspace.spec
+    asked = set(spec.nodes) & observed.known_nodes
+    return tuple(
+        sorted(
+            report.spec.node
+            for report in observed.reports
+            if report.spec.node in asked
+            and report.status.view_digest == spec.view_digest
+            and is_true(report.status.conditions, "ViewReady")
+            and (
+                observed.site.homes is HomeProvision.STORAGE_CLASS
+                or is_true(report.status.conditions, "HomeReady")
+            )
+        )
+    )
+
+
+def _pod(observed: ObservedWorkspace, *, acknowledged: tuple[str, ...]) -> PodDecision:
+    pod, spec = observed.pod, observed.workspace.spec
+    wanted = wants_pod(observed)
+    if pod is None:
+        return PodDecision.GATED if wanted else PodDecision.ABSENT
+    if pod.deletion_asked is not None:
+        return PodDecision.ABSENT
+    if pod.stage is PodStage.FINISHED:
+        rested = _rested_at(observed)
+        resting = wanted and rested is not None and observed.now < rested
+        return PodDecision.ABSENT if resting else PodDecision.DELETE
+    current = (
+        pod.view_digest == spec.view_digest and pod.class_digest == spec.workspace_class.digest
+    )
+    if not wanted or not current:
+        return PodDecision.DELETE
+    if pod.stage is PodStage.GATED:
+        lawful = observed.policy is PolicyPresence.AS_RENDERED
+        return PodDecision.UNGATED if acknowledged and lawful else PodDecision.GATED
+    return PodDecision.UNGATED
+
+
+def _home_is_due(observed: ObservedWorkspace) -> bool:
+    deleted_after = observed.workspace.spec.home.deleted_after
+    return deleted_after is not None and observed.now >= deleted_after
+
+
+def _home_is_gone(observed: ObservedWorkspace) -> bool:
+    if observed.site.homes is HomeProvision.STORAGE_CLASS:
+        return True
+    released = {
+        report.spec.node
+        for report in observed.reports
+        if is_true(report.status.conditions, "HomeReleased")
+    }
+    return set(observed.workspace.spec.nodes) & observed.known_nodes <= released
+
+
+def _pod_uid(observed: ObservedWorkspace, *, quiet: bool) -> str | None:
+    if observed.pod is not None:
+        return observed.pod.uid or None
+    return None if quiet else observed.workspace.status.pod_uid
+
+
+def _node(observed: ObservedWorkspace, *, quiet: bool) -> str | None:
+    if observed.pod is not None:
+        return observed.pod.node
+    return None if quiet else observed.workspace.status.node
+
+
+def _steps(observed: ObservedWorkspace) -> tuple[StartStep, ...]:
+    if observed.pod is None:
+        return ()
+    times = dict(observed.pod.times)
+    report = report_on_pod(observed)
+    if report is not None:
+        times = {step.step: step.at for step in report.status.steps} | times
+    ordered = sorted(times.items(), key=lambda step: (step[1], step[0]))
+    return tuple(StartStep(step=name, at=at) for name, at in ordered[:_MOST_STEPS])
+
+
+def _rested_at(observed: ObservedWorkspace) -> datetime | None:
+    ended = observed.pod.finished_at if observed.pod else None
+    return ended + _REST_AFTER_END if ended else None
+
+
+def _next_change(observed: ObservedWorkspace) -> datetime | None:
+    spec = observed.workspace.spec
+    times = (spec.expires, spec.home.deleted_after, _rested_at(observed))
+    return min((time for time in times if time and time > observed.now), default=None)
+
+
+def _release(due: bool) -> Release:  # noqa: FBT001 - the claim is spelt out by each caller
+    return Release.RELEASE if due else Release.HOLD
