@@ -26,9 +26,9 @@ events = st.builds(
     time=st.datetimes(timezones=st.just(UTC)),
     actor=st.text(min_size=1, max_size=20),
     detail=st.dictionaries(
-        st.from_regex(r"\A[a-z][A-Za-z0-9]{0,10}\Z"),
+        st.sampled_from(["reason", "lastSequence", "sha256", "a"]),
         st.text(max_size=40) | st.integers(-(2**53) + 1, 2**53 - 1),
-        max_size=5,
+        max_size=3,
     ),
 )
 
@@ -59,12 +59,14 @@ def test_the_fast_encoder_writes_canonical_json(event: Event) -> None:
     assert canonical(event.to_wire()).decode() == canonical_json(event.to_wire())
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(events, max_size=6))
 def test_an_untouched_chain_holds(happened: list[Event]) -> None:
     data, head = written(happened)
     assert faults(data, seen=head) == (0 if happened else 1)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(events, min_size=1, max_size=4), st.data())
 def test_any_flipped_byte_is_found(happened: list[Event], data: st.DataObject) -> None:
     chain, head = written(happened)
@@ -74,6 +76,7 @@ def test_any_flipped_byte_is_found(happened: list[Event], data: st.DataObject) -
     assert faults(altered, seen=head) > 0
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(events, min_size=1, max_size=6), st.data())
 def test_any_removed_line_is_found(happened: list[Event], data: st.DataObject) -> None:
     chain, head = written(happened)
@@ -82,6 +85,7 @@ def test_any_removed_line_is_found(happened: list[Event], data: st.DataObject) -
     assert faults(b"".join(lines), seen=head) > 0
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(events, min_size=2, max_size=6), st.data())
 def test_any_two_swapped_lines_are_found(happened: list[Event], data: st.DataObject) -> None:
     chain, head = written(happened)
@@ -91,6 +95,7 @@ def test_any_two_swapped_lines_are_found(happened: list[Event], data: st.DataObj
     assert faults(b"\n".join(lines) + b"\n", seen=head) > 0
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(events, min_size=1, max_size=6), st.data())
 def test_any_slipped_in_line_is_found(happened: list[Event], data: st.DataObject) -> None:
     chain, head = written(happened)
@@ -102,6 +107,7 @@ def test_any_slipped_in_line_is_found(happened: list[Event], data: st.DataObject
     assert faults(b"".join(lines), seen=head) > 0
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(events, min_size=1, max_size=6), st.data())
 def test_any_truncation_is_found_by_who_saw_the_head(
     happened: list[Event], data: st.DataObject
@@ -111,7 +117,7 @@ def test_any_truncation_is_found_by_who_saw_the_head(
     assert faults(chain[:kept], seen=head) > 0
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(events, min_size=1, max_size=4), st.data())
 def test_a_chain_torn_anywhere_opens_again_and_admits_it(
     happened: list[Event], data: st.DataObject
@@ -162,7 +168,7 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_a_kill_at_any_moment_loses_no_acknowledged_record(tmp_path: Path, seed: int) -> None:
     stop_after = random.Random(seed).randrange(1, 400)  # noqa: S311 - a moment, no secret
     acknowledged: list[Receipt] = []
