@@ -2,12 +2,15 @@
 
 import typer
 
+from carrel.cli import trust
+
 app = typer.Typer(
     name="carrel",
     help="A secure research environment for medical imaging data on Kubernetes.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,  # locals may hold tokens and patients' names
 )
+app.add_typer(trust.app, name="trust")
 
 
 @app.callback()

@@ -1,0 +1,192 @@
+"""Trust between the platform's processes: made where it is missing, renewed before it ends.
+
+Nothing that is good is replaced, and a signing key is never replaced at all: every
+dataset that it signed would lose its proof.
+"""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from carrel.cluster import JSON, Cluster, Ref
+from carrel.cluster.refs import CONFIG_MAP, SECRET
+from carrel.flows.certificates import (
+    Pair,
+    make_authority,
+    make_server,
+    make_signing_key,
+    public_key_of,
+    renewal_is_due,
+    serves,
+    split_bundle,
+)
+from carrel.flows.clock import Clock
+
+__all__ = ["Certificates", "TrustError", "ensure_trust"]
+
+AUTHORITY = "carrel-ca"
+INGEST = "carrel-ingest"
+INGEST_TLS = "carrel-ingest-tls"
+SIGNING = "carrel-ingest-signing"
+SIGNING_KEY = "signing.key"
+PUBLIC = "carrel-ingest-public-key"
+PUBLIC_KEY = "public.pem"
+MANAGER = "carrel-trust"
+_TLS = "kubernetes.io/tls"
+_KEPT_AUTHORITIES = 3
+"""Longest bundle: the present authority and those whose certificates may still be in use."""
+
+
+class Certificates(StrEnum):
+    """Who makes certificates; the signing key is made here either way."""
+
+    MADE = "Made"
+    """The platform's own authority."""
+    CERT_MANAGER = "CertManager"
+    """cert-manager, by objects of the chart."""
+
+
+class TrustError(Exception):
+    """Trust cannot be made without losing something; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Namespace:
+    """Where trust is kept, and by whom it is written."""
+
+    cluster: Cluster
+    name: str
+
+    async def read(self, kind: str, name: str) -> JSON | None:
+        known = SECRET if kind == "Secret" else CONFIG_MAP
+        return await self.cluster.get(Ref(known, name, self.name))
+
+    async def write(self, obj: JSON, *, over: JSON | None) -> None:
+        """Create `obj`, or or renew what is there; a lost race is a Conflict."""
+        if over is None:
+            await self.cluster.create(obj)
+        else:
+            await self.cluster.apply(obj, manager=MANAGER)
+
+    def secret(self, name: str, data: dict[str, bytes], *, of_type: str) -> JSON:
+        encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
+        return self._object("Secret", name) | {"type": of_type, "data": encoded}
+
+    def config_map(self, name: str, data: dict[str, bytes]) -> JSON:
+        return self._object("ConfigMap", name) | {
+            "data": {key: value.decode() for key, value in data.items()}
+        }
+
+    def _object(self, kind: str, name: str) -> JSON:
+        labels = {"app.kubernetes.io/managed-by": "carrel", "app.kubernetes.io/component": "trust"}
+        metadata = {"name": name, "namespace": self.name, "labels": labels}
+        return {"apiVersion": "v1", "kind": kind, "metadata": metadata}
+
+
+async def ensure_trust(
+    cluster: Cluster, *, namespace: str, certificates: Certificates, clock: Clock
+) -> tuple[str, ...]:
+    """Make what is missing and renew what is due; return what was done, in sentences.
+
+    Raises
+    ------
+    TrustError
+        If going on would lose the proof of published datasets, or what is there is damaged.
+    ClusterError
+        If the API server refuses or does not answer.
+    """
+    place = _Namespace(cluster=cluster, name=namespace)
+    done = [*await _ensure_signing_key(place)]
+    if certificates is Certificates.MADE:
+        now = clock.now()
+        authority, made = await _ensure_authority(place, now=now)
+        done += made
+        done += await _ensure_server(place, authority=authority, now=now)
+    return tuple(done)
+
+
+async def _ensure_signing_key(place: _Namespace) -> Sequence[str]:
+    secret = await place.read("Secret", SIGNING)
+    published = await place.read("ConfigMap", PUBLIC)
+    if secret is None and published is not None:
+        raise TrustError(
+            f"Secret {SIGNING} is gone, but datasets were signed with it. Restore it from a "
+            f"backup; or delete ConfigMap {PUBLIC} too, and publish every dataset again."
+        )
+    done: list[str] = []
+    if secret is None:
+        secret = place.secret(SIGNING, {SIGNING_KEY: make_signing_key()}, of_type="Opaque")
+        await place.write(secret | {"immutable": True}, over=None)
+        done.append(f"made the signing key of datasets (Secret {SIGNING})")
+    try:
+        public = public_key_of(_data(secret, SIGNING_KEY))
+    except ValueError as error:
+        raise TrustError(
+            f"Secret {SIGNING} holds no Ed25519 key under {SIGNING_KEY}: {error}. "
+            "Restore it from a backup."
+        ) from error
+    if published is None:
+        public_map = place.config_map(PUBLIC, {PUBLIC_KEY: public}) | {"immutable": True}
+        await place.write(public_map, over=None)
+        done.append(f"published its public half (ConfigMap {PUBLIC})")
+    elif published.get("data", {}).get(PUBLIC_KEY, "").strip() != public.decode().strip():
+        raise TrustError(
+            f"ConfigMap {PUBLIC} is not the public half of Secret {SIGNING}: one of them was "
+            "replaced. Restore the pair from a backup."
+        )
+    return done
+
+
+async def _ensure_authority(place: _Namespace, *, now: datetime) -> tuple[Pair, Sequence[str]]:
+    secret = await place.read("Secret", AUTHORITY)
+    bundle = await place.read("ConfigMap", AUTHORITY)
+    known = split_bundle((bundle or {}).get("data", {}).get("ca.crt", "").encode())
+    done: list[str] = []
+    pair = None if secret is None else _pair(secret)
+    try:
+        good = pair is not None and not renewal_is_due(pair.certificate, now=now)
+    except ValueError as error:
+        raise TrustError(
+            f"Secret {AUTHORITY} holds no certificate: {error}. Delete it; a new one is made."
+        ) from error
+    present = pair if pair is not None and good else make_authority(now=now)
+    if present.certificate not in known:
+        # The bundle goes first: a server certificate must never be newer than who trusts it.
+        kept = (present.certificate, *(known or ((pair.certificate,) if pair else ())))
+        text = b"".join(kept[:_KEPT_AUTHORITIES])
+        await place.write(place.config_map(AUTHORITY, {"ca.crt": text}), over=bundle)
+        done.append(f"published the authority (ConfigMap {AUTHORITY})")
+    if present is not pair:
+        data = {"tls.crt": present.certificate, "tls.key": present.key}
+        await place.write(place.secret(AUTHORITY, data, of_type=_TLS), over=secret)
+        done.append(f"made an authority (Secret {AUTHORITY})")
+    return present, done
+
+
+async def _ensure_server(place: _Namespace, *, authority: Pair, now: datetime) -> Sequence[str]:
+    names = (f"{INGEST}.{place.name}.svc", INGEST, f"{INGEST}.{place.name}")
+    secret = await place.read("Secret", INGEST_TLS)
+    if secret is not None:
+        pair = _pair(secret)
+        good = serves(pair, names, authority=authority.certificate)
+        if good and not renewal_is_due(pair.certificate, now=now):
+            return ()
+    fresh = make_server(names, authority=authority, now=now)
+    data = {"tls.crt": fresh.certificate, "tls.key": fresh.key, "ca.crt": authority.certificate}
+    await place.write(place.secret(INGEST_TLS, data, of_type=_TLS), over=secret)
+    return (f"made a certificate for {names[0]} (Secret {INGEST_TLS})",)
+
+
+def _pair(secret: JSON) -> Pair:
+    return Pair(certificate=_data(secret, "tls.crt"), key=_data(secret, "tls.key"))
+
+
+def _data(secret: JSON, key: str) -> bytes:
+    """Return an entry of a Secret; empty for what is missing or no base64, which no key is."""
+    try:
+        return base64.b64decode(secret.get("data", {}).get(key, ""), validate=True)
+    except binascii.Error:
+        return b""
