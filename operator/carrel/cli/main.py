@@ -2,7 +2,8 @@
 
 import typer
 
-from carrel.cli import trust
+from carrel.cli import cluster, trust
+from carrel.cli.doctor import doctor
 
 app = typer.Typer(
     name="carrel",
@@ -10,6 +11,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,  # locals may hold tokens and patients' names
 )
+app.add_typer(cluster.app, name="cluster")
+app.command()(doctor)
 app.add_typer(trust.app, name="trust")
 
 

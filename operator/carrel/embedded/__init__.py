@@ -5,7 +5,7 @@ a pretend Internet beside it. `warden` stays on the host, `supervisor` is proces
 """
 
 from carrel.embedded.errors import EmbeddedError
-from carrel.embedded.inside import kubectl, load_image, run_inside
+from carrel.embedded.inside import kubectl, load_image, processes, run_inside
 from carrel.embedded.instance import Instance, Person, every_instance, find_instance, is_running
 from carrel.embedded.lifecycle import Data, down, up
 from carrel.embedded.network import Arrived, arrived
@@ -25,6 +25,7 @@ __all__ = [
     "is_running",
     "kubectl",
     "load_image",
+    "processes",
     "run_inside",
     "up",
 ]

@@ -35,6 +35,15 @@ def run_inside(
     )
 
 
+def processes(instance: Instance) -> dict[str, dict[str, int]]:
+    """Read what the supervisor says of each process: `running` (0 or 1) and `restarts`."""
+    try:
+        known = json.loads((instance.state / "children.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {name: {k: int(v) for k, v in facts.items()} for name, facts in known.items()}
+
+
 def kubectl(
     instance: Instance, *arguments: str, person: Person = Person.ADMIN, text: str = ""
 ) -> str:

@@ -119,7 +119,7 @@ def state_root() -> Path:
 
 
 def check_name(name: str) -> str:
-    """Return the name itself, or refuse: it becomes a node name, a cgroup and a network namespace."""
+    """Return the name itself, or refuse: node, cgroup and namespaces are called like it."""
     if not _NAME.fullmatch(name) or name.endswith("-internet"):
         raise EmbeddedError(
             f"{name!r} cannot name an instance: use 1 to 20 of a-z, 0-9 and -, beginning with a "

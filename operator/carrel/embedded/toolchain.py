@@ -37,13 +37,21 @@ def module_root() -> Path:
     return root
 
 
-def find_go() -> Path:
-    """Path of a `go` command that is new enough; fetches one when the host has none."""
-    fetched = cache_root() / f"go-{GO_RELEASE}" / "bin" / "go"
-    for candidate in (shutil.which("go"), "/usr/local/go/bin/go", str(fetched)):
+def look_for_go() -> Path | None:
+    """Path of a `go` command that is new enough, on the host or fetched earlier."""
+    for candidate in (shutil.which("go"), "/usr/local/go/bin/go", str(_fetched())):
         if candidate and Path(candidate).is_file() and _version(Path(candidate)) >= _OLDEST:
             return Path(candidate)
-    return _fetch(fetched)
+    return None
+
+
+def find_go() -> Path:
+    """Path of a `go` command that is new enough; fetches one when there is none."""
+    return look_for_go() or _fetch(_fetched())
+
+
+def _fetched() -> Path:
+    return cache_root() / f"go-{GO_RELEASE}" / "bin" / "go"
 
 
 def _version(go: Path) -> tuple[int, ...]:
