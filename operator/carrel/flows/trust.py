@@ -65,7 +65,7 @@ class _Namespace:
         return await self.cluster.get(Ref(known, name, self.name))
 
     async def write(self, obj: JSON, *, over: JSON | None) -> None:
-        """Create `obj`, or or renew what is there; a lost race is a Conflict."""
+        """Create `obj`, or renew what is there; a lost race is a Conflict."""
         if over is None:
             await self.cluster.create(obj)
         else:
