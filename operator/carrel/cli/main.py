@@ -2,7 +2,7 @@
 
 import typer
 
-from carrel.cli import cluster, platform, trust
+from carrel.cli import cluster, images, platform, trust
 from carrel.cli.doctor import doctor
 
 app = typer.Typer(
@@ -13,6 +13,7 @@ app = typer.Typer(
 )
 app.add_typer(cluster.app, name="cluster")
 app.command()(doctor)
+app.add_typer(images.app, name="images")
 app.add_typer(platform.app, name="platform")
 app.add_typer(trust.app, name="trust")
 

@@ -52,7 +52,7 @@ class Buildah:
         """Tell whether the storage holds `reference`."""
         return self._call(["inspect", "--type", "image", reference]).returncode == 0
 
-    def build(  # noqa: PLR0913 - what a build is given; each is named at the call
+    def build(
         self,
         context: Path,
         *,

@@ -1,7 +1,9 @@
 """The one error of image building."""
 
+from carrel.embedded.errors import EmbeddedError
 
-class ImageError(Exception):
+
+class ImageError(EmbeddedError):
     """An image was not built or pushed; the text says what was missing and what to do next."""
 
     def __init__(self, rule: str, *, found: str, next_step: str) -> None:

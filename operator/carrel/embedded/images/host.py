@@ -1,4 +1,4 @@
-"""This machine's package sources, handed to builds as secrets so that no image holds them."""
+"""Package sources of this machine, given to builds as secrets so that no image holds them."""
 
 import ast
 import os

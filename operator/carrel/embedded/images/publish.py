@@ -18,7 +18,7 @@ class PushedImage:
 
     name: ImageName
     reference: str
-    """`<registry>/carrel/<name>@sha256:<hex>`; not the archive's digest: layers are compressed there."""
+    """`<registry>/carrel/<name>@sha256:<hex>`; compressed, so not the digest of the archive."""
 
 
 def push(images: Sequence[BuiltImage], *, registry: str, places: Places) -> tuple[PushedImage, ...]:
