@@ -185,7 +185,6 @@ def allocate(name: str, *, port: int, network: Network) -> Instance:
     index = before.index if before is not None and before.index in free else free[0]
     state = state_root() / name
     made = Instance(name=name, index=index, state=state, port=port, network=network)
-    _check_port(port)
     state.mkdir(mode=0o711, exist_ok=True)
     record = {"index": index, "port": port, "network": network.value}
     (state / _RECORD).write_text(json.dumps(record), encoding="utf-8")
@@ -202,7 +201,8 @@ def forget(instance: Instance) -> None:
         )
 
 
-def _check_port(port: int) -> None:
+def check_port(port: int) -> None:
+    """Refuse a port that somebody listens on; the warden would fail on it much later."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -33,6 +33,7 @@ from carrel.embedded.instance import (
     Person,
     allocate,
     allocation_lock,
+    check_port,
     every_instance,
     forget,
     is_running,
@@ -74,6 +75,7 @@ def up(name: str, *, port: int, with_network: parts.Network, note: Note) -> Inst
         if known is not None and is_running(known):
             _end(known)  # its `up` was interrupted
         _check_disk()
+        check_port(port)
         instance = allocate(name, port=port, network=with_network)
         try:
             _start(instance, note=note)
@@ -123,6 +125,11 @@ def _start(instance: Instance, *, note: Note) -> None:
 
 
 def _wait_until_ready(instance: Instance, *, note: Note) -> None:
+    with _timed("images of the cluster itself", note):
+        # Before the objects that name them: a pod whose image is missing waits ten seconds more.
+        _wait(instance, "containerd", lambda: _ctr_answers(instance))
+        for image in (config.PAUSE_IMAGE, config.COREDNS_IMAGE):
+            load_image(instance, _archive(instance, image), name=image)
     with _timed("API server", note):
         _wait(instance, "the API server", lambda: _succeeds(instance, "get", "--raw=/readyz"))
         documents = {"apiVersion": "v1", "kind": "List", "items": objects.every_object(instance)}
@@ -130,10 +137,6 @@ def _wait_until_ready(instance: Instance, *, note: Note) -> None:
         # Admission and RBAC settle a moment after /readyz: applying again is harmless.
         text = json.dumps(documents)
         _wait(instance, "the first objects", lambda: _succeeds(instance, *apply, text=text))
-    with _timed("images of the cluster itself", note):
-        _wait(instance, "containerd", lambda: _ctr_answers(instance))
-        for image in (config.PAUSE_IMAGE, config.COREDNS_IMAGE):
-            load_image(instance, _archive(instance, image), name=image)
     with _timed("node Ready", note):
         path = "jsonpath={.status.conditions[?(@.type=='Ready')].status}"
         asks = ("get", "node", instance.name, f"--output={path}", "--ignore-not-found")

@@ -197,7 +197,7 @@ def _cilium_access() -> list[Object]:
     read = "get list watch"
     write = f"{read} create update patch delete deletecollection"
     rules = [
-        _rule("", "namespaces services pods endpoints nodes secrets", read),
+        _rule("", "namespaces services pods endpoints nodes", read),
         _rule("", "nodes nodes/status", "patch"),
         _rule("", "pods", "delete"),
         _rule("", "services/status", "update patch"),

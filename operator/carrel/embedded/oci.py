@@ -6,10 +6,12 @@ The bytes depend on the inputs alone, so the digest stays the same from build to
 import hashlib
 import io
 import json
+import platform
 import tarfile
 from pathlib import Path
 from typing import Any
 
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -20,7 +22,7 @@ def write_archive(target: Path, *, program: Path, user: int) -> None:
     layer = _tar({program.name: (program.read_bytes(), 0o755)})
     config = _json(
         {
-            "architecture": "amd64",
+            "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),
             "os": "linux",
             "config": {"Entrypoint": [f"/{program.name}"], "User": f"{user}:{user}"},
             "rootfs": {"type": "layers", "diff_ids": [_digest(layer)]},

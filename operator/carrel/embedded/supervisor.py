@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -45,9 +46,9 @@ class _Slot:
 class Supervisor:
     """Keeps every child of one instance running until it is told to end."""
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Instance, *, wanted: Iterable[Child]) -> None:
         self._instance = instance
-        self._slots = [_Slot(child=child) for child in children(instance)]
+        self._slots = [_Slot(child=child) for child in wanted]
         self._environment = environment(instance)
 
     def run(self) -> None:
@@ -161,7 +162,7 @@ def main() -> None:
     socket.sethostname(instance.name)
     mounts.make(instance)
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1", encoding="ascii")
-    Supervisor(instance).run()
+    Supervisor(instance, wanted=children(instance)).run()
 
 
 if __name__ == "__main__":
