@@ -109,10 +109,14 @@ async def read_refused(namespace: NetworkNamespace) -> Refused:
     return Refused(counters=_counters(document), destinations=_destinations(document))
 
 
+def lock_for(names: tuple[str, ...], *, wire: WireLayer) -> Lock:
+    """Return the lock for devices of these names, open to gateways of which there are none."""
+    return Lock(devices=names, doors=Doors.GATEWAYS, wire=wire)
+
+
 async def lock_of(namespace: NetworkNamespace, *, wire: WireLayer) -> Lock:
-    """Return the lock for the devices that a namespace has now, with no gateway."""
-    found = await namespace.inside(devices)
-    return Lock(devices=found, doors=Doors.GATEWAYS, wire=wire)
+    """Return the lock for the devices that a namespace has now."""
+    return lock_for(await namespace.inside(devices), wire=wire)
 
 
 async def expected_digest(lock: Lock) -> Digest:

@@ -1,0 +1,243 @@
+"""The lock process: follows workspaces and pods of this node and keeps a desk for each pod."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+from carrel.cluster import Change, ChangeType, Cluster, KindRef
+from carrel.cluster.errors import ClusterError
+from carrel.cluster.refs import JSON, POD
+from carrel.flows.clock import wait_until
+from carrel.kinds import Workspace
+from carrel.node.desk import Desk
+from carrel.node.health import Health
+from carrel.node.report import NODE_REPORT
+from carrel.node.saying import LOCK_CONDITIONS, nothing_ran
+from carrel.node.site import Site
+from carrel.node.watched import (
+    ROLE,
+    ROLE_LABEL,
+    GateStage,
+    Identity,
+    MalformedError,
+    Order,
+    Presence,
+    Ruling,
+    WatchedPod,
+    WatchedWorkspace,
+    read_pod,
+    read_workspace,
+    rule,
+)
+from carrel.rules.condition import is_true
+
+log = logging.getLogger(__name__)
+
+WORKSPACE = KindRef.of(Workspace)
+_Place = tuple[str, str]
+
+
+class Agent:
+    """Follows what should be and keeps one desk for each pod.
+
+    When the API server is away, what was last heard stands, and ends come by this node's own
+    clock all the same.
+    """
+
+    def __init__(self, cluster: Cluster, *, site: Site, health: Health) -> None:
+        self._cluster = cluster
+        self._site = site
+        self._health = health
+        self._workspaces: dict[_Place, WatchedWorkspace] = {}
+        self._pods: dict[str, WatchedPod] = {}
+        self._desks: dict[str, Desk] = {}
+        self._synced: set[str] = set()
+        self._wake = asyncio.Event()
+        self._tasks: asyncio.TaskGroup | None = None
+
+    async def run(self) -> None:
+        """Follow for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            tasks.create_task(self._site.scanner.run())
+            tasks.create_task(self._recall())
+            tasks.create_task(self._site.reporter.run())
+            tasks.create_task(self._follow(WORKSPACE, self._hear_workspace))
+            tasks.create_task(
+                self._follow(
+                    POD,
+                    self._hear_pod,
+                    labels=f"{ROLE_LABEL}={ROLE}",
+                    fields=f"spec.nodeName={self._site.node}",
+                )
+            )
+            tasks.create_task(self._rule())
+
+    async def _recall(self) -> None:
+        """Take up what the agent before us reported, so that a restart changes no report."""
+        while True:
+            try:
+                reports = await self._cluster.list(NODE_REPORT)
+                break
+            except ClusterError as error:
+                log.warning("reports not read", extra={"error": str(error)})
+                await asyncio.sleep(1.0)
+        self._site.reporter.remember(reports, conditions=LOCK_CONDITIONS)
+        self._synced.add(NODE_REPORT.kind)
+        self._wake.set()
+
+    async def _follow(
+        self,
+        kind: KindRef,
+        hear: Callable[[Change], None],
+        *,
+        labels: str | None = None,
+        fields: str | None = None,
+    ) -> None:
+        pulse = self._health.pulse(kind.kind)
+        changes = self._cluster.watch(kind, labels=labels, fields=fields, pulse=pulse)
+        async for change in changes:
+            if change.type is ChangeType.SYNCED:
+                self._synced.add(kind.kind)
+            else:
+                hear(change)
+            self._wake.set()
+
+    def _hear_workspace(self, change: Change) -> None:
+        place = _place(change.object)
+        if change.type is ChangeType.DELETED:
+            self._workspaces.pop(place, None)
+            return
+        try:
+            self._workspaces[place] = read_workspace(change.object)
+        except MalformedError as error:
+            # Fail closed: what cannot be read is not in force.
+            log.warning("workspace unreadable", extra={"at": "/".join(place), "why": str(error)})
+            self._workspaces.pop(place, None)
+
+    def _hear_pod(self, change: Change) -> None:
+        uid = change.object["metadata"]["uid"]
+        if change.type is ChangeType.DELETED:
+            self._pods.pop(uid, None)
+        else:
+            self._pods[uid] = read_pod(change.object)
+
+    async def _rule(self) -> None:
+        while True:
+            due = self._tell_all() if self._ready() else None
+            await wait_until(due, clock=self._site.clock, wake=self._wake)
+            self._wake.clear()
+
+    def _ready(self) -> bool:
+        """Tell whether everything that exists was heard: before, absence proves nothing."""
+        return self._synced >= {WORKSPACE.kind, POD.kind, NODE_REPORT.kind}
+
+    def _tell_all(self) -> datetime | None:
+        """Tell every desk what holds now; return when that changes by itself."""
+        now = self._site.clock.now()
+        rulings: list[Ruling] = []
+        for pod in self._present_pods():
+            workspace = self._workspaces.get((pod.namespace, pod.workspace))
+            ruling = rule(pod, workspace, now=now)
+            rulings.append(ruling)
+            self._tell(pod, ruling, workspace)
+        self._speak_of_the_absent(now)
+        dues = [ruling.due for ruling in rulings if ruling.due is not None]
+        return min(dues, default=None)
+
+    def _present_pods(self) -> list[WatchedPod]:
+        """Return the pods that exist, and those that are gone and of which something is left."""
+        pods = dict(self._pods)
+        for uid, desk in self._desks.items():
+            pods.setdefault(uid, _gone(desk.pod))
+        for workspace in self._workspaces.values():
+            last = workspace.pod_uid
+            if last is None or last in pods or workspace.pod_node != self._site.node:
+                continue
+            # The operator waits for our word on a pod that came and went unseen by us.
+            if not self._told_empty(workspace.identity, last):
+                pods[last] = _unseen(workspace, last)
+        return list(pods.values())
+
+    def _told_empty(self, about: Identity, uid: str) -> bool:
+        known = self._site.reporter.known(about)
+        return (
+            known is not None and known.pod_uid == uid and is_true(known.conditions, "CgroupEmpty")
+        )
+
+    def _tell(self, pod: WatchedPod, ruling: Ruling, workspace: WatchedWorkspace | None) -> None:
+        desk = self._desks.get(pod.uid)
+        if desk is not None:
+            desk.tell(pod, ruling)
+            return
+        if workspace is None and pod.presence is Presence.GONE:
+            return
+        desk = Desk(
+            pod,
+            ruling,
+            about=workspace.identity if workspace else self._remembered(pod),
+            grant=workspace.grant if workspace else None,
+            site=self._site,
+        )
+        self._desks[pod.uid] = desk
+        assert self._tasks is not None  # noqa: S101 - set before anything is told
+        self._tasks.create_task(self._attend(pod.uid, desk))
+
+    def _remembered(self, pod: WatchedPod) -> Identity | None:
+        return self._site.reporter.identity(namespace=pod.namespace, workspace=pod.workspace)
+
+    async def _attend(self, uid: str, desk: Desk) -> None:
+        try:
+            await desk.run()
+        except Exception:
+            # One pod's trouble must not end the agent: a new desk begins with what is there.
+            log.exception("desk ended early", extra={"pod": uid})
+            await asyncio.sleep(1.0)
+        finally:
+            self._desks.pop(uid, None)
+            self._wake.set()
+
+    def _speak_of_the_absent(self, now: datetime) -> None:
+        """Say of closed workspaces without a pod that nothing runs; views go only after that."""
+        attended = {(desk.pod.namespace, desk.pod.workspace) for desk in self._desks.values()}
+        for place, workspace in self._workspaces.items():
+            if place in attended or self._site.node not in workspace.nodes:
+                continue
+            known = self._site.reporter.known(workspace.identity)
+            ruling = rule(_unseen(workspace, ""), workspace, now=now)
+            silent = known is None or not known.conditions
+            if silent and ruling.order is Order.CLOSE and ruling.reason != "PodGone":
+                self._site.reporter.say(workspace.identity, nothing_ran())
+        for about in self._site.reporter.spoken_of():
+            place = (about.namespace, about.name)
+            if place not in self._workspaces and place not in attended:
+                self._site.reporter.retire(about)
+
+
+def _place(raw: JSON) -> _Place:
+    return raw["metadata"]["namespace"], raw["metadata"]["name"]
+
+
+def _gone(pod: WatchedPod) -> WatchedPod:
+    return WatchedPod(
+        uid=pod.uid,
+        namespace=pod.namespace,
+        workspace=pod.workspace,
+        grant_uid=pod.grant_uid,
+        gate=pod.gate,
+        presence=Presence.GONE,
+        deleted_by=pod.deleted_by,
+    )
+
+
+def _unseen(workspace: WatchedWorkspace, uid: str) -> WatchedPod:
+    return WatchedPod(
+        uid=uid,
+        namespace=workspace.identity.namespace,
+        workspace=workspace.identity.name,
+        grant_uid=workspace.grant_uid,
+        gate=GateStage.PASSED,
+        presence=Presence.GONE,
+        deleted_by=None,
+    )

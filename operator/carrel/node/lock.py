@@ -1,0 +1,83 @@
+"""`python -m carrel.node lock`: the privileged process; it parses nothing that a user wrote."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Coroutine
+
+from carrel.cluster import connect
+from carrel.flows.clock import SystemClock
+from carrel.ledger import Chain, LedgerBusyError, open_chain
+from carrel.node import proof
+from carrel.node.agent import Agent
+from carrel.node.health import Health
+from carrel.node.nft import lock_for, probe_wire_layer
+from carrel.node.processes import PROC
+from carrel.node.report import Reporter
+from carrel.node.scanner import Scanner
+from carrel.node.settings import Settings, name_servers
+from carrel.node.site import ExpectedDigests, Site
+
+log = logging.getLogger(__name__)
+
+PROCESS = "node-lock"
+MANAGER = "carrel-node-lock"
+
+
+async def run(settings: Settings) -> None:
+    """Run until SIGTERM; locks that are loaded stay loaded."""
+    clock = SystemClock()
+    health = Health()
+    wire = await probe_wire_layer()
+    digests = ExpectedDigests()
+    # Nearly every pod has one device of this name: its digest is known before the first comes.
+    await digests.of(lock_for(("eth0",), wire=wire))
+    async with connect(settings.kubeconfig, user_agent=MANAGER) as cluster:
+        reporter = Reporter(cluster, node=settings.node_name, manager=MANAGER, clock=clock)
+        with await open_own_chain(settings, PROCESS) as ledger:
+            site = Site(
+                node=settings.node_name,
+                wire=wire,
+                targets=proof.targets(
+                    node_addresses=settings.node_addresses,
+                    name_servers=name_servers(),
+                    api_server=settings.api_endpoint(),
+                ),
+                cgroup_root=settings.cgroup_root,
+                proc=PROC,
+                clock=clock,
+                ledger=ledger,
+                reporter=reporter,
+                scanner=Scanner(kubelet_root=settings.kubelet_root),
+                digests=digests,
+                health=health,
+            )
+            log.info("lock process begins", extra={"node": settings.node_name, "wire": wire})
+            agent = Agent(cluster, site=site, health=health)
+            await until_stopped(agent.run(), health.serve(settings.metrics_port))
+
+
+async def open_own_chain(settings: Settings, process: str) -> Chain:
+    """Open the chain of this process, waiting while the one before us still writes it."""
+    while True:
+        try:
+            return open_chain(settings.ledger_dir, process=process, clock=SystemClock())
+        except LedgerBusyError:
+            log.info("another agent still writes the chain; waiting")
+            await asyncio.sleep(0.5)
+
+
+async def until_stopped(*work: Coroutine[object, object, None]) -> None:
+    """Run everything until SIGTERM or SIGINT, or until one of them fails."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    tasks = [asyncio.create_task(each) for each in work]
+    stopping = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
+    for task in (*tasks, stopping):
+        task.cancel()
+    await asyncio.gather(*tasks, stopping, return_exceptions=True)
+    for task in done - {stopping}:
+        task.result()

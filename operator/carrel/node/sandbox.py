@@ -1,0 +1,182 @@
+"""The lock on one sandbox: loading, proving, watching and closing it."""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import socket
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from carrel.kinds.resource import Digest
+from carrel.node import nft
+from carrel.node.canaries import Canary, Probe, Target, fly
+from carrel.node.netns import NetworkNamespace, reachable, watch_nftables
+from carrel.node.nft import NftError, Refused
+from carrel.node.processes import Process, pod_of_process
+from carrel.node.proof import Verdict, judge
+from carrel.node.site import ExpectedDigests
+from carrel.render.nft import Counter, Counts, Doors, Lock, WireLayer
+
+log = logging.getLogger(__name__)
+
+_PING_RANGE = Path("/proc/sys/net/ipv4/ping_group_range")
+NOTHING = Refused(counters={})
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What loading found and did."""
+
+    digest: Digest
+    tampered: bool
+    """Somebody had changed or removed a lock that was in force."""
+    lost: int
+    """Refusals that were counted by what was replaced."""
+
+
+class LockError(Exception):
+    """The lock could not be brought into force; the message says what nft said."""
+
+
+def find_namespace(
+    uid: str, processes: Iterable[Process], *, proc: Path, never: frozenset[tuple[int, int]]
+) -> NetworkNamespace | None:
+    """Return the network namespace of a pod's sandbox, None while it has none.
+
+    The sandbox's own process is the oldest of the pod. A runtime puts a process into the pod's
+    cgroup before that process has entered the pod's namespaces: one that is still in a namespace
+    of the node's own (`never`) is not looked at, because locking the node would cut it off.
+    """
+    for process in processes:
+        try:
+            namespace = NetworkNamespace.of_process(process.pid, proc=proc)
+        except OSError:
+            continue
+        # The number may have passed to another process meanwhile: it must still be the pod's.
+        if namespace.identity not in never and uid in pod_of_process(process.pid, proc=proc):
+            return namespace
+        namespace.close()
+    return None
+
+
+class Sandbox:
+    """One network namespace with its lock."""
+
+    def __init__(
+        self, namespace: NetworkNamespace, *, wire: WireLayer, digests: ExpectedDigests
+    ) -> None:
+        self.namespace = namespace
+        self._wire = wire
+        self._digests = digests
+        self._doors = Doors.GATEWAYS
+        self._carried = 0
+        self._tripwire: socket.socket | None = None
+
+    async def trip(self, alarm: Callable[[], None]) -> None:
+        """Call `alarm` whenever a rule set of the namespace changes."""
+        self._tripwire = await self.namespace.inside(watch_nftables)
+        asyncio.get_running_loop().add_reader(self._tripwire, self._tripped, alarm)
+
+    def _tripped(self, alarm: Callable[[], None]) -> None:
+        if self._tripwire is not None:
+            # Lost messages (ENOBUFS) are messages too: something changed.
+            with contextlib.suppress(OSError):
+                while self._tripwire.recv(65_536):
+                    pass
+        alarm()
+
+    async def load(self, *, was_locked: bool) -> Loaded:
+        """Bring the lock into force, whatever is there now, and read it back.
+
+        Raises LockError when the kernel does not hold exactly that lock afterwards.
+        """
+        try:
+            lock = await self._wanted()
+            expected = await self._digests.of(lock)
+            present = await nft.loaded_digest(self.namespace) if was_locked else None
+            if present == expected:
+                return Loaded(expected, tampered=False, lost=0)
+            lost = await self._count() if was_locked else 0
+            await nft.load(self.namespace, lock, counts=Counts.FRESH)
+            found = await nft.loaded_digest(self.namespace)
+        except (NftError, OSError) as error:
+            raise LockError(str(error)) from error
+        if found != expected:
+            raise LockError("what the kernel holds is not what was loaded")
+        self._carried += lost
+        return Loaded(expected, tampered=was_locked, lost=lost)
+
+    async def close_doors(self) -> None:
+        """Cut everything, also connections that stand; counters are kept where they can be."""
+        self._doors = Doors.CLOSED
+        try:
+            lock = await self._wanted()
+            try:
+                await nft.load(self.namespace, lock, counts=Counts.KEPT)
+            except NftError:
+                await nft.load(self.namespace, lock, counts=Counts.FRESH)
+        except (NftError, OSError) as error:
+            raise LockError(str(error)) from error
+
+    async def denied(self) -> int:
+        """Return how many packets were refused so far, whatever layer refused them."""
+        with contextlib.suppress(NftError):
+            return self._carried + await self._count()
+        return self._carried
+
+    async def refused(self) -> Refused:
+        """Read counters and destinations. Raises NftError."""
+        return await nft.read_refused(self.namespace)
+
+    async def prove(self, targets: tuple[Target, ...]) -> Verdict:
+        """Fly the canaries from inside the namespace; for a sandbox whose gate is past."""
+        before = await self.refused()
+        flown = await self.namespace.inside(lambda: tuple(fly(target) for target in targets))
+        absent = await self.attest(targets, group=0)
+        return judge(targets, flown, before=before, after=await self.refused(), absent=absent)
+
+    async def attest(self, targets: tuple[Target, ...], *, group: int) -> frozenset[str]:
+        """Return the targets for which there is no way to try, as seen by the agent itself."""
+        return await self.namespace.inside(lambda: _absent(targets, group))
+
+    async def listen(self, open_socket: Callable[[], socket.socket]) -> socket.socket:
+        """Open a socket inside the namespace."""
+        return await self.namespace.inside(open_socket)
+
+    def close(self) -> None:
+        """Let go of the namespace; the lock stays in it."""
+        if self._tripwire is not None:
+            asyncio.get_running_loop().remove_reader(self._tripwire)
+            self._tripwire.close()
+            self._tripwire = None
+        self.namespace.close()
+
+    async def _wanted(self) -> Lock:
+        lock = await nft.lock_of(self.namespace, wire=self._wire)
+        return Lock(devices=lock.devices, doors=self._doors, wire=lock.wire)
+
+    async def _count(self) -> int:
+        counters = (await nft.read_counters(self.namespace)).counters
+        return counters.get(Counter.TOTAL, 0) + counters.get(Counter.WIRE, 0)
+
+
+def _absent(targets: tuple[Target, ...], group: int) -> frozenset[str]:
+    lowest, highest = (int(word) for word in _PING_RANGE.read_text().split())
+    pings = lowest <= group <= highest
+    return frozenset(
+        target.name
+        for target in targets
+        if target.loopback
+        or not reachable(target.family, target.address)
+        or (target.probe is Probe.ICMP and not pings)
+    )
+
+
+def new_nonce() -> str:
+    """Return a value that no earlier question had."""
+    return secrets.token_hex(16)
+
+
+__all__ = ["NOTHING", "Canary", "Loaded", "LockError", "Sandbox", "find_namespace", "new_nonce"]
