@@ -1,0 +1,243 @@
+"""One workspace: stop what must stop, make what must be, write its status once."""
+
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from carrel.cluster.errors import Conflict
+from carrel.cluster.refs import (
+    JSON,
+    NAMESPACE,
+    NETWORK_POLICY,
+    NODE,
+    PERSISTENT_VOLUME,
+    PERSISTENT_VOLUME_CLAIM,
+    POD,
+    Ref,
+    ref_of,
+)
+from carrel.flows.malformed import malformed_status
+from carrel.flows.records import workspace_event
+from carrel.flows.store import CLASSES, REPORTS, WORKSPACES
+from carrel.flows.surroundings import MANAGER, Surroundings
+from carrel.flows.writing import ensure, let_go, parsed, remove, write_status
+from carrel.kinds import NodeReport, Workspace, WorkspaceClass
+from carrel.kinds.workspace import Admission
+from carrel.ledger import Activity, RecordClass
+from carrel.render.bundle import Bundle, bundle
+from carrel.render.difference import differs
+from carrel.render.namespace import network_policy
+from carrel.render.pod import ungated
+from carrel.render.volumes import HOME_CLAIM, VIEW_CLAIM
+from carrel.rules import (
+    POD_NAME,
+    ObservedWorkspace,
+    PodDecision,
+    PolicyPresence,
+    Release,
+    WorkspaceVerdict,
+    digest,
+    home_volume_name,
+    judge_workspace,
+    read_pod,
+    view_volume_name,
+)
+
+WORKSPACE_CONDITIONS = (
+    "ViewReady",
+    "HomeReady",
+    "PolicyEnforced",
+    "Locked",
+    "Started",
+    "Ready",
+    "SelfChecked",
+    "Stopped",
+)
+
+_GRACE_SECONDS = 1
+"""Not 0: that would take the object away without knowing that the container stopped."""
+
+
+async def reconcile_workspace(name: str, around: Surroundings) -> datetime | None:
+    """Make one workspace what it should be; return when to look again without any event."""
+    stored = around.store.get(Ref(WORKSPACES, name, name))
+    if stored is None:
+        return None
+    try:
+        workspace = Workspace.model_validate(stored)
+    except ValidationError as error:
+        await _stop_unreadable(name, around)
+        status = malformed_status(stored, error, types=WORKSPACE_CONDITIONS, now=around.clock.now())
+        await write_status(stored, status, around)
+        return None
+    await _stop(workspace, judge_workspace(_observe(workspace, around)), around)
+    whole = _bundle(workspace, around)
+    await _surround(workspace, whole, around)
+    verdict = judge_workspace(_observe(workspace, around))
+    if whole is not None:
+        await _start(workspace, verdict, whole, around)
+    await _release(workspace, verdict, around)
+    await write_status(stored, verdict.status.to_wire(), around)
+    if verdict.finalizer is Release.RELEASE:
+        await let_go(stored, around)
+    return verdict.next_change
+
+
+def _observe(workspace: Workspace, around: Surroundings) -> ObservedWorkspace:
+    store, name = around.store, workspace.metadata.name
+    pod = store.get(Ref(POD, POD_NAME, name))
+    reports = store.find(REPORTS, by="workspace", value=workspace.uid)
+    return ObservedWorkspace(
+        workspace=workspace,
+        reports=tuple(
+            report for report in (parsed(NodeReport, each) for each in reports) if report
+        ),
+        pod=None if pod is None else read_pod(pod),
+        policy=_policy_presence(workspace, around),
+        known_nodes=frozenset(ref.name for ref in store.refs(NODE)),
+        site=around.facts,
+        now=around.clock.now(),
+    )
+
+
+def _policy_presence(workspace: Workspace, around: Surroundings) -> PolicyPresence:
+    desired = network_policy(workspace)
+    live = around.store.get(ref_of(desired))
+    if live is None or differs(desired, live) or _foreign_policies(workspace, around):
+        return PolicyPresence.MISSING
+    return PolicyPresence.AS_RENDERED
+
+
+def _foreign_policies(workspace: Workspace, around: Surroundings) -> list[Ref]:
+    ours = ref_of(network_policy(workspace))
+    found = around.store.find(NETWORK_POLICY, by="namespace", value=workspace.metadata.name)
+    return [ref for ref in map(ref_of, found) if ref != ours]
+
+
+def _bundle(workspace: Workspace, around: Surroundings) -> Bundle | None:
+    menu = workspace.spec.workspace_class
+    shape = parsed(WorkspaceClass, around.store.get(Ref(CLASSES, menu.name)))
+    # A class that was deleted and made again under its name is another class.
+    if shape is None or digest(shape.spec) != menu.digest:
+        return None
+    return bundle(workspace, shape, around.site)
+
+
+async def _stop(workspace: Workspace, verdict: WorkspaceVerdict, around: Surroundings) -> None:
+    if verdict.pod is PodDecision.DELETE:
+        await _delete_pod(workspace, around)
+
+
+async def _delete_pod(workspace: Workspace, around: Surroundings) -> None:
+    ref = Ref(POD, POD_NAME, workspace.metadata.name)
+    live = around.store.get(ref)
+    if live is None or not await remove(ref, around, grace=_GRACE_SECONDS):
+        return
+    event = workspace_event(
+        Activity.POD_DELETED,
+        name=workspace.metadata.name,
+        grant=workspace.spec.grant,
+        now=around.clock.now(),
+        pod_uid=live["metadata"]["uid"],
+        admission=workspace.spec.admission.value,
+        desired=workspace.spec.desired.value,
+    )
+    await around.ledger.append(event, record_class=RecordClass.STOP)
+
+
+async def _stop_unreadable(name: str, around: Surroundings) -> None:
+    await remove(Ref(POD, POD_NAME, name), around, grace=_GRACE_SECONDS)
+
+
+async def _surround(workspace: Workspace, whole: Bundle | None, around: Surroundings) -> None:
+    """Make everything that must stand before a pod may; the deny-all policy is the first."""
+    if _is_going(Ref(NAMESPACE, workspace.metadata.name), around):
+        return
+    await ensure(network_policy(workspace), around)
+    for ref in _foreign_policies(workspace, around):
+        await remove(ref, around)
+    if (
+        whole is None
+        or workspace.spec.admission is Admission.CLOSED
+        or workspace.metadata.deletion_timestamp is not None
+    ):
+        return
+    await ensure(whole.namespace, around)
+    for desired in (whole.resource_quota, whole.limit_range, whole.service_account):
+        await ensure(desired, around)
+    for desired in (*whole.view(), *whole.home()):
+        await _make_once(desired, around)
+
+
+async def _make_once(desired: JSON, around: Surroundings) -> None:
+    """Make a volume or claim; most of what it says cannot change afterwards."""
+    live = around.store.get(ref_of(desired))
+    if live is None:
+        await ensure(desired, around)
+    elif live.get("status", {}).get("phase") == "Released":
+        # Its claim went with a namespace that somebody deleted: let it bind to the new one.
+        patch = {"spec": {"claimRef": {"uid": None, "resourceVersion": None}}}
+        await around.cluster.patch(ref_of(desired), patch, manager=MANAGER)
+
+
+def _is_going(ref: Ref, around: Surroundings) -> bool:
+    live = around.store.get(ref)
+    return live is not None and "deletionTimestamp" in live["metadata"]
+
+
+async def _start(
+    workspace: Workspace, verdict: WorkspaceVerdict, whole: Bundle, around: Surroundings
+) -> None:
+    ref = Ref(POD, POD_NAME, workspace.metadata.name)
+    if _is_going(Ref(NAMESPACE, workspace.metadata.name), around):
+        return
+    live = around.store.get(ref)
+    if live is None:
+        if verdict.pod is PodDecision.GATED:
+            await _create_pod(workspace, whole, around)
+    elif verdict.pod is PodDecision.UNGATED and live["spec"].get("schedulingGates"):
+        patch = ungated(verdict.acknowledged, uid=live["metadata"]["uid"])
+        around.store.put(await around.cluster.patch(ref, patch, manager=MANAGER))
+
+
+async def _create_pod(workspace: Workspace, whole: Bundle, around: Surroundings) -> None:
+    event = workspace_event(
+        Activity.WORKSPACE_STARTED,
+        name=workspace.metadata.name,
+        grant=workspace.spec.grant,
+        now=around.clock.now(),
+        viewDigest=workspace.spec.view_digest,
+        classDigest=workspace.spec.workspace_class.digest,
+        policyDigest=workspace.spec.egress_policy.digest,
+    )
+    await around.ledger.append(event, record_class=RecordClass.BEFORE)
+    try:
+        around.store.put(await around.cluster.create(whole.pod))
+    except Conflict:
+        return  # one is there that we have not been told of yet: its event brings us back
+
+
+async def _release(workspace: Workspace, verdict: WorkspaceVerdict, around: Surroundings) -> None:
+    name = workspace.metadata.name
+    gone: list[str] = []
+    if verdict.view is Release.RELEASE:
+        if await remove(Ref(PERSISTENT_VOLUME_CLAIM, VIEW_CLAIM, name), around):
+            gone.append("view")
+        await remove(Ref(PERSISTENT_VOLUME, view_volume_name(name)), around)
+    if verdict.home is Release.RELEASE:
+        if await remove(Ref(PERSISTENT_VOLUME_CLAIM, HOME_CLAIM, name), around):
+            gone.append("home")
+        await remove(Ref(PERSISTENT_VOLUME, home_volume_name(name)), around)
+    for what in gone:
+        event = workspace_event(
+            Activity.VOLUME_RELEASED,
+            name=name,
+            grant=workspace.spec.grant,
+            now=around.clock.now(),
+            volume=what,
+        )
+        await around.ledger.append(event, record_class=RecordClass.AFTER)
+    if verdict.workspace is Release.RELEASE:
+        # The namespace takes the Workspace with it, which our finalizer still holds: killed
+        # here, the next pass finds both and goes on.
+        await remove(Ref(NAMESPACE, name), around)

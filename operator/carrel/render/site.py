@@ -1,0 +1,62 @@
+"""What a site settles once for every bundle."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from carrel.kinds.menus import ImageByDigest
+from carrel.kinds.resource import Label, ObjectName
+from carrel.rules import HomeProvision
+
+
+class UserNamespaces(StrEnum):
+    """Whether root in a workspace's pod is nobody on the node."""
+
+    USED = "Used"
+    """`hostUsers: false`: the nodes can."""
+    UNAVAILABLE = "Unavailable"
+    """The nodes cannot; the pod shares the node's user IDs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toleration:
+    """A taint of the workspace pool that pods bear."""
+
+    key: str
+    """Key of the taint."""
+    value: str
+    """Value of the taint."""
+    effect: str
+    """Effect of the taint, such as NoSchedule."""
+
+    def to_pod(self) -> dict[str, str]:
+        """Return the toleration as a pod states it."""
+        return {
+            "key": self.key,
+            "operator": "Equal",
+            "value": self.value,
+            "effect": self.effect,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """What a site settles once for every bundle."""
+
+    platform_namespace: Label
+    """Namespace of the platform's own processes."""
+    platform_image: ImageByDigest
+    """Image that holds lock-gate and the ingest job."""
+    store_root: str
+    """Host directory of objects, views and homes."""
+    homes: HomeProvision
+    """Images on nodes, or claims of a StorageClass."""
+    home_storage_class: ObjectName | None
+    """StorageClass of homes, where homes are claims."""
+    user_namespaces: UserNamespaces
+    """Whether pods get user IDs of their own."""
+    priority_class: ObjectName | None
+    """PriorityClass of workspace pods."""
+    node_selector: tuple[tuple[str, str], ...] = ()
+    """Labels of the workspace pool, besides the one that says views are ready."""
+    tolerations: tuple[Toleration, ...] = ()
+    """Taints of the workspace pool."""
