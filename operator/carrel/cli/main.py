@@ -4,6 +4,7 @@ import typer
 
 from carrel.cli import cluster, images, platform, trust
 from carrel.cli.doctor import doctor
+from carrel.cli.generate import generate
 
 app = typer.Typer(
     name="carrel",
@@ -13,6 +14,7 @@ app = typer.Typer(
 )
 app.add_typer(cluster.app, name="cluster")
 app.command()(doctor)
+app.command()(generate)
 app.add_typer(images.app, name="images")
 app.add_typer(platform.app, name="platform")
 app.add_typer(trust.app, name="trust")

@@ -82,8 +82,8 @@ def _of_nodes(
             _FALSE,
             "NodeGone",
             (
-                f"Node {gone[0]} no longer exists; {what} was there. Bring the node back, or revoke "
-                "the grant and make a new one."
+                f"Node {gone[0]} no longer exists; {what} was there. Bring the node back, or "
+                "revoke the grant and make a new one."
             ),
         )
     answers = {
