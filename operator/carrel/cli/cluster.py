@@ -14,7 +14,7 @@ from rich.table import Table
 
 from carrel import embedded
 from carrel.cli.build_progress import build_shown
-from carrel.embedded import doctor, inside, parts
+from carrel.embedded import doctor, inside, lifecycle, parts
 from carrel.embedded.instance import DEFAULT_NAME, DEFAULT_PORT
 
 app = typer.Typer(help="A real Kubernetes node on this machine, to try Carrel and to test it.")
@@ -84,7 +84,7 @@ def up(
     with refusals():
         _refuse_unless_able(network)
         build_shown(parts.needed(network), console=say)
-        started = embedded.up(
+        started = lifecycle.up(
             instance,
             port=port,
             with_network=network,
@@ -123,8 +123,8 @@ def down(
     Example: carrel cluster down --keep-data
     """
     with refusals():
-        data = embedded.Data.KEEP if keep_data else embedded.Data.REMOVE
-        was_there = embedded.down(instance, data=data)
+        data = lifecycle.Data.KEEP if keep_data else lifecycle.Data.REMOVE
+        was_there = lifecycle.down(instance, data=data)
         word = "is gone" if was_there else "does not exist; nothing to do"
         say.print(f"The instance {instance!r} {word}.")
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from carrel.embedded import config, pki
+from carrel.embedded import config
 from carrel.embedded.gates import Gate, Https, LoopbackPort, UnixSocket
 from carrel.embedded.instance import API_SERVER_PORT, Instance
 from carrel.embedded.parts import Network
@@ -38,7 +38,7 @@ def environment(instance: Instance) -> dict[str, str]:
 
 def children(instance: Instance) -> tuple[Child, ...]:
     """Every process, in the order in which they can start."""
-    api = Https(port=API_SERVER_PORT, path="/readyz", authority=pki.folder(instance) / "ca.crt")
+    api = Https(port=API_SERVER_PORT, path="/readyz", authority=instance.keys / "ca.crt")
     runtime = UnixSocket(path=config.CONTAINERD_SOCKET)
     ground = (
         _etcd(instance),
@@ -48,7 +48,7 @@ def children(instance: Instance) -> tuple[Child, ...]:
         _child(
             instance,
             "kube-scheduler",
-            f"--kubeconfig={pki.folder(instance)}/scheduler.conf",
+            f"--kubeconfig={instance.keys}/scheduler.conf",
             *("--leader-elect=false", "--profiling=false"),
             after=(api,),
         ),
@@ -72,7 +72,7 @@ def _child(instance: Instance, name: str, *arguments: str, after: tuple[Gate, ..
 
 
 def _etcd(instance: Instance) -> Child:
-    keys = pki.folder(instance)
+    keys = instance.keys
     client, peer = "https://127.0.0.1:2379", "http://127.0.0.1:2380"
     return _child(
         instance,
@@ -94,7 +94,7 @@ def _etcd(instance: Instance) -> Child:
 
 
 def _api_server(instance: Instance, *, after: tuple[Gate, ...]) -> Child:
-    keys, etc = pki.folder(instance), instance.state / "etc"
+    keys, etc = instance.keys, instance.state / "etc"
     audit = instance.state / "audit"
     return _child(
         instance,
@@ -138,7 +138,7 @@ def _api_server(instance: Instance, *, after: tuple[Gate, ...]) -> Child:
 
 
 def _controller_manager(instance: Instance, *, after: tuple[Gate, ...]) -> Child:
-    keys = pki.folder(instance)
+    keys = instance.keys
     return _child(
         instance,
         "kube-controller-manager",
@@ -158,7 +158,7 @@ def _kubelet(instance: Instance, *, after: tuple[Gate, ...]) -> Child:
         instance,
         "kubelet",
         f"--config={instance.state}/etc/kubelet.yaml",
-        f"--kubeconfig={pki.folder(instance)}/kubelet.conf",
+        f"--kubeconfig={instance.keys}/kubelet.conf",
         f"--hostname-override={instance.name}",
         f"--node-ip={instance.node_ip}",
         f"--cgroup-root=/{instance.cgroup}",
@@ -168,7 +168,7 @@ def _kubelet(instance: Instance, *, after: tuple[Gate, ...]) -> Child:
 
 
 def _cilium(instance: Instance, *, after: tuple[Gate, ...]) -> tuple[Child, ...]:
-    kubeconfig = f"--k8s-kubeconfig-path={pki.folder(instance)}/cilium.conf"
+    kubeconfig = f"--k8s-kubeconfig-path={instance.keys}/cilium.conf"
     known = {"CILIUM_K8S_NAMESPACE": "kube-system", "K8S_NODE_NAME": instance.name}
     operator = Child(
         name="cilium-operator",

@@ -5,7 +5,6 @@ from typing import Any, Final
 
 import yaml
 
-from carrel.embedded import pki
 from carrel.embedded.instance import Instance
 from carrel.embedded.parts import Network
 
@@ -70,7 +69,7 @@ state = "{RUN}/containerd"
 
 
 def _kubelet(instance: Instance) -> dict[str, Any]:
-    keys = pki.folder(instance)
+    keys = instance.keys
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -108,7 +107,7 @@ def _proxy(instance: Instance) -> dict[str, Any]:
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
         "mode": "nftables",
-        "clientConnection": {"kubeconfig": f"{pki.folder(instance)}/proxy.conf"},
+        "clientConnection": {"kubeconfig": f"{instance.keys}/proxy.conf"},
         "clusterCIDR": POD_RANGE,
         "hostnameOverride": instance.name,
         "conntrack": {"maxPerCore": 0},  # a sysctl of the host, which is not ours to set

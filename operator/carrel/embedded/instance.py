@@ -98,6 +98,11 @@ class Instance:
         return self.state / "bin"
 
     @property
+    def keys(self) -> Path:
+        """Folder of keys and certificates, readable by root alone."""
+        return self.state / "pki"
+
+    @property
     def logs(self) -> Path:
         """Folder with one log file per process."""
         return self.state / "log"

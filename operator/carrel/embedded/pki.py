@@ -42,14 +42,9 @@ class _Signer:
     key: ec.EllipticCurvePrivateKey
 
 
-def folder(instance: Instance) -> Path:
-    """Folder of keys and certificates, readable by root alone."""
-    return instance.state / "pki"
-
-
 def make(instance: Instance) -> None:
     """Write every key, certificate and kubeconfig that is missing or ends within a month."""
-    pki = folder(instance)
+    pki = instance.keys
     pki.mkdir(mode=0o700, exist_ok=True)
     instance.kubeconfig().parent.mkdir(mode=0o700, exist_ok=True)
     now = datetime.fromtimestamp(time.time(), UTC)

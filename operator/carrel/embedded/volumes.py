@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from carrel.embedded import pki
 from carrel.embedded.instance import Instance, read_instance
 from carrel.embedded.mounts import DISKS, disk_path
 from carrel.embedded.objects import STORAGE_CLASS
@@ -71,7 +70,7 @@ def _offer(instance: Instance, volume: dict[str, Any]) -> None:
 def _kubectl(instance: Instance) -> tuple[str, str]:
     return (
         str(instance.programs / "kubectl"),
-        f"--kubeconfig={pki.folder(instance)}/volumes.conf",
+        f"--kubeconfig={instance.keys}/volumes.conf",
     )
 
 

@@ -21,7 +21,7 @@ def command(name: str, network: Network = Network.CILIUM) -> tuple[str, ...]:
 
 
 def audit_level(**request: Any) -> str:
-    """What the first matching rule says, as the API server reads the policy."""
+    """Read the first matching rule, as the API server reads the policy."""
     rules = yaml.safe_load(config.files(instance())["etc/audit.yaml"])["rules"]
     return next(rule["level"] for rule in rules if _matches(rule, **request))
 

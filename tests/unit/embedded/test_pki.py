@@ -25,7 +25,7 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Instance:
 
 
 def certificate(instance: Instance, name: str) -> x509.Certificate:
-    return x509.load_pem_x509_certificate((pki.folder(instance) / f"{name}.crt").read_bytes())
+    return x509.load_pem_x509_certificate((instance.keys / f"{name}.crt").read_bytes())
 
 
 def subject(read: x509.Certificate) -> tuple[str, str]:
@@ -50,7 +50,7 @@ def test_a_demo_person_is_an_oidc_subject_without_any_group(instance: Instance) 
 def test_nobody_but_the_administrator_is_a_master(instance: Instance) -> None:
     masters = [
         path.stem
-        for path in pki.folder(instance).glob("*.crt")
+        for path in instance.keys.glob("*.crt")
         if subject(certificate(instance, path.stem))[1] == "system:masters"
     ]
     assert masters == ["admin"]
@@ -82,7 +82,7 @@ def test_each_authority_signs_only_its_own(instance: Instance) -> None:
 
 
 def test_keys_and_kubeconfigs_are_for_root_alone(instance: Instance) -> None:
-    folders = (pki.folder(instance), instance.kubeconfig().parent)
+    folders = (instance.keys, instance.kubeconfig().parent)
     secret = [p for folder in folders for p in folder.iterdir() if p.suffix in {".key", ".conf"}]
     assert secret
     assert {oct(p.stat().st_mode & 0o777) for p in secret} == {"0o600"}
@@ -90,18 +90,18 @@ def test_keys_and_kubeconfigs_are_for_root_alone(instance: Instance) -> None:
 
 
 def test_a_second_time_keeps_every_key(instance: Instance) -> None:
-    before = {p.name: p.read_bytes() for p in pki.folder(instance).iterdir()}
+    before = {p.name: p.read_bytes() for p in instance.keys.iterdir()}
     pki.make(instance)
-    assert {p.name: p.read_bytes() for p in pki.folder(instance).iterdir()} == before
+    assert {p.name: p.read_bytes() for p in instance.keys.iterdir()} == before
 
 
 def test_a_broken_authority_is_replaced_with_all_that_it_signed(tmp_path: Path) -> None:
     made = Instance(name="two", index=0, state=tmp_path, port=1, network=Network.BRIDGE)
     pki.make(made)
-    tokens = (pki.folder(made) / "service-accounts.key").read_bytes()
+    tokens = (made.keys / "service-accounts.key").read_bytes()
     before = certificate(made, "kubelet")
-    (pki.folder(made) / "ca.crt").write_text("broken", encoding="ascii")
+    (made.keys / "ca.crt").write_text("broken", encoding="ascii")
     pki.make(made)
     certificate(made, "kubelet").verify_directly_issued_by(certificate(made, "ca"))
     assert certificate(made, "kubelet") != before
-    assert (pki.folder(made) / "service-accounts.key").read_bytes() == tokens
+    assert (made.keys / "service-accounts.key").read_bytes() == tokens
