@@ -1,10 +1,12 @@
-"""Writes the OCI archive of an image: one tar file that any runtime imports.
+"""OCI archives: the one file per image that any runtime imports.
 
 Layout: OCI image layout specification 1.1, `index.json`, `oci-layout`, `blobs/sha256/<hex>`.
 """
 
 import json
 import tarfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
@@ -12,54 +14,82 @@ from typing import Any
 
 from carrel.embedded.images.snapshot import EPOCH
 
-_MANIFEST = "manifest.json"
+_BLOBS = "blobs/sha256/"
 
 
-def write_archive(export: Path, *, target: Path, tag: str) -> str:
-    """Pack the files that `Buildah.export` wrote; return the manifest's digest, `sha256:<hex>`.
+@dataclass(frozen=True, kw_only=True)
+class Blob:
+    """Content that lies in a file, from a byte on."""
 
-    `target` appears whole or not at all.
-    """
-    manifest = (export / _MANIFEST).read_bytes()
-    digest = sha256(manifest).hexdigest()
-    described = json.loads(manifest)
-    index = _index(digest=digest, size=len(manifest), tag=tag)
+    file: Path
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Described:
+    """What an image says of itself: bytes, because digests are taken over them."""
+
+    manifest: bytes
+    config: bytes
+
+    @property
+    def digest(self) -> str:
+        """Digest of the manifest, `sha256:<hex>`: the image's own."""
+        return f"sha256:{sha256(self.manifest).hexdigest()}"
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Hex digests of the layers, each once: empty layers share one."""
+        return tuple(
+            dict.fromkeys(
+                layer["digest"].removeprefix("sha256:")
+                for layer in json.loads(self.manifest)["layers"]
+            )
+        )
+
+
+def write_archive(
+    described: Described, *, layers: Mapping[str, Blob], target: Path, tag: str
+) -> None:
+    """Write the archive; `target` appears whole or not at all."""
+    config = sha256(described.config).hexdigest()
     partial = target.with_suffix(".partial")
     with tarfile.open(partial, "w", format=tarfile.PAX_FORMAT) as archive:
         _add(archive, "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
-        _add(archive, "index.json", _canonical(index))
-        _add(archive, f"blobs/sha256/{digest}", manifest)
-        for blob in _blobs(described):
-            with (export / blob).open("rb") as content:
-                member = _member(f"blobs/sha256/{blob}", size=(export / blob).stat().st_size)
-                archive.addfile(member, content)
+        _add(archive, "index.json", _index(described, tag=tag))
+        _add(archive, _BLOBS + described.digest.removeprefix("sha256:"), described.manifest)
+        _add(archive, _BLOBS + config, described.config)
+        for layer in described.layers:
+            blob = layers[layer]
+            with blob.file.open("rb") as content:
+                content.seek(blob.offset)
+                archive.addfile(_member(_BLOBS + layer, size=blob.size), content)
     partial.replace(target)
-    return f"sha256:{digest}"
 
 
-def _index(*, digest: str, size: int, tag: str) -> dict[str, Any]:
-    return {
+def blobs_of(archive: Path) -> Iterator[tuple[str, Blob]]:
+    """Yield hex digest and place of every blob of `archive`, without reading its content."""
+    with tarfile.open(archive, "r:") as members:
+        for member in members:
+            if member.name.startswith(_BLOBS):
+                place = Blob(file=archive, offset=member.offset_data, size=member.size)
+                yield member.name.removeprefix(_BLOBS), place
+
+
+def _index(described: Described, *, tag: str) -> bytes:
+    entry: dict[str, Any] = {
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "digest": described.digest,
+        "size": len(described.manifest),
+        "annotations": {"org.opencontainers.image.ref.name": tag},
+    }
+    index = {
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.index.v1+json",
-        "manifests": [
-            {
-                "mediaType": "application/vnd.oci.image.manifest.v1+json",
-                "digest": f"sha256:{digest}",
-                "size": size,
-                "annotations": {"org.opencontainers.image.ref.name": tag},
-            }
-        ],
+        "manifests": [entry],
     }
-
-
-def _blobs(manifest: dict[str, Any]) -> tuple[str, ...]:
-    """Return the hex names of configuration and layers, each once: empty layers share one blob."""
-    descriptors = [manifest["config"], *manifest["layers"]]
-    return tuple(dict.fromkeys(entry["digest"].removeprefix("sha256:") for entry in descriptors))
-
-
-def _canonical(document: dict[str, Any]) -> bytes:
-    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+    return json.dumps(index, sort_keys=True, separators=(",", ":")).encode()
 
 
 def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:

@@ -15,6 +15,7 @@ from carrel.embedded.images import debian, host, snapshot
 from carrel.embedded.images.archive import write_archive
 from carrel.embedded.images.buildah import Buildah
 from carrel.embedded.images.errors import ImageError
+from carrel.embedded.images.layers import known_layers
 from carrel.embedded.images.places import Places
 from carrel.embedded.images.progress import Pace, Progress, Step
 from carrel.embedded.images.recipes import RECIPES, ImageName, build_order
@@ -22,8 +23,8 @@ from carrel.embedded.images.recipes import RECIPES, ImageName, build_order
 REPOSITORY = "localhost/carrel"
 """Prefix of every image's name in the storage and on the embedded cluster."""
 
-_KEPT = 2
-"""Archives and tags kept per image: the one in use and the one before it."""
+_KEPT = 4
+"""Archives and tags kept per image, so that several checkouts and instances can share a cache."""
 
 
 class Origin(StrEnum):
@@ -74,8 +75,7 @@ def build(
         missing = [name for name in dict.fromkeys(wanted) if not run.cached(name)]
         if missing:
             _require_tools()
-            with _alone(places):
-                run.fill(tuple(missing))
+            run.fill(tuple(missing))
         return tuple(run.result(name, content=hashes[name]) for name in dict.fromkeys(wanted))
 
 
@@ -114,22 +114,26 @@ class _Run:
             name for name in order if name in missing or not buildah.exists(self._tagged(name))
         ]
         while pending:
-            name = pending[0]
-            started = time.monotonic()
-
-            def heard(text: str, *, started: float = started, name: ImageName = name) -> None:
-                left = self._pace.left(pending, spent=time.monotonic() - started)
-                self._progress(Step(image=name, text=text, seconds_left=left))
-
-            if not self.cached(name):  # another process may have built it while this one waited
-                if not buildah.exists(self._tagged(name)):
-                    self._build(buildah, name, heard)
-                if name in missing:
-                    self._archive(buildah, name, heard)
-                self._spent[name] = time.monotonic() - started
-                self._pace.remember(name, self._spent[name])
-                self._prune(buildah, name)
+            self._make(buildah, pending, archived=pending[0] in missing)
             pending.pop(0)
+
+    def _make(self, buildah: Buildah, pending: list[ImageName], *, archived: bool) -> None:
+        name = pending[0]
+        started = time.monotonic()
+
+        def heard(text: str) -> None:
+            left = self._pace.left(pending, spent=time.monotonic() - started)
+            self._progress(Step(image=name, text=text, seconds_left=left))
+
+        with _alone(self._places, name):
+            # Another process may have built it while this one waited for the lock.
+            if not buildah.exists(self._tagged(name)):
+                self._build(buildah, name, heard)
+            if archived and not self.cached(name):
+                self._archive(buildah, name, heard)
+            self._spent[name] = time.monotonic() - started
+            self._pace.remember(name, self._spent[name])
+            self._prune(buildah, name)
 
     def result(self, name: ImageName, *, content: str) -> BuiltImage:
         archive = self._places.archive(name, content)
@@ -147,9 +151,10 @@ class _Run:
 
     def _build(self, buildah: Buildah, name: ImageName, heard: Callable[[str], None]) -> None:
         recipe, folder = RECIPES[name], self._scratch / name
-        sources = debian.ensure(
-            buildah, cache=self._places.cache, sources=host.apt_sources(), heard=heard
-        )
+        with _alone(self._places, "debian"):
+            sources = debian.ensure(
+                buildah, cache=self._places.cache, sources=host.apt_sources(), heard=heard
+            )
         if recipe.wheel_folder is not None:
             heard("wheel")
             snapshot.build_wheel(folder, folder=recipe.wheel_folder)
@@ -169,10 +174,13 @@ class _Run:
         heard("writing the archive")
         content = self._hashes[name]
         target = self._places.archive(name, content)
-        with tempfile.TemporaryDirectory(prefix=".export-", dir=self._places.cache) as folder:
-            buildah.export(self._tagged(name), into=Path(folder))
-            digest = write_archive(Path(folder), target=target, tag=content)
-        self._places.digest_file(name, content).write_text(f"{digest}\n")
+        described = buildah.described(self._tagged(name))
+        known = known_layers(self._places.cache.glob("*.tar"))
+        wanted = [layer for layer in described.layers if layer not in known]
+        with tempfile.TemporaryDirectory(prefix=".layers-", dir=self._places.cache) as folder:
+            found = buildah.layers(self._tagged(name), wanted=wanted, into=Path(folder))
+            write_archive(described, layers={**known, **found}, target=target, tag=content)
+        self._places.digest_file(name, content).write_text(f"{described.digest}\n")
 
     def _prune(self, buildah: Buildah, name: ImageName) -> None:
         archives = sorted(
@@ -189,9 +197,13 @@ class _Run:
 
 
 @contextmanager
-def _alone(places: Places) -> Iterator[None]:
-    """Let one builder at a time into the storage; the kernel drops the lock of a killed one."""
-    with (places.cache / "lock").open("w") as lock:
+def _alone(places: Places, name: str) -> Iterator[None]:
+    """Let one process at a time make `name`; the kernel drops the lock of a killed one.
+
+    One lock per image, not one for all: the minutes of a workspace must not hold up the seconds
+    of a platform image. buildah guards its storage itself.
+    """
+    with (places.cache / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -1,12 +1,15 @@
 """Calls of buildah: layers in the cache, chroot isolation, nothing in /var/lib/containers."""
 
+import json
 import re
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from carrel.embedded.images.archive import Blob, Described
 from carrel.embedded.images.errors import ImageError
+from carrel.embedded.images.layers import LayerUnreadableError, layer_of_storage
 from carrel.embedded.images.places import Places
 from carrel.embedded.images.snapshot import EPOCH
 
@@ -84,7 +87,7 @@ class Buildah:
         )
         log.parent.mkdir(parents=True, exist_ok=True)
         with (
-            log.open("w") as lines,
+            log.open("w", buffering=1) as lines,
             subprocess.Popen(
                 command,
                 stdout=subprocess.PIPE,
@@ -105,11 +108,27 @@ class Buildah:
                 next_step=f"The whole output is in {log}; finished steps are kept for the next try",
             )
 
-    def export(self, reference: str, *, into: Path) -> None:
-        """Write manifest, configuration and uncompressed layers of `reference` as files of `into`.
+    def described(self, reference: str) -> Described:
+        """Return manifest and configuration of `reference`; its layers are named uncompressed."""
+        found = json.loads(self._do("inspect", "--type", "image", reference))
+        return Described(manifest=found["Manifest"].encode(), config=found["Config"].encode())
 
-        buildah compresses whatever it writes as an OCI archive, on one core, at every push; only
-        its `dir` transport heeds `--disable-compression`.
+    def layers(self, reference: str, *, wanted: Iterable[str], into: Path) -> Mapping[str, Blob]:
+        """Return the layers with the hex digests `wanted` as files of `into`."""
+        try:
+            return {
+                digest: layer_of_storage(digest, storage=self.storage, into=into)
+                for digest in wanted
+            }
+        except LayerUnreadableError:
+            # Another driver or version of the storage: slower, but buildah can always tell.
+            return self._export(reference, into=into / "export")
+
+    def _export(self, reference: str, *, into: Path) -> Mapping[str, Blob]:
+        """Let buildah write all layers.
+
+        Only the `dir` transport heeds `--disable-compression`; as an OCI archive they would be
+        compressed anew, on one core, at every push.
         """
         self._do(
             "push",
@@ -120,6 +139,10 @@ class Buildah:
             reference,
             f"dir:{into}",
         )
+        return {
+            file.name: Blob(file=file, offset=0, size=file.stat().st_size)
+            for file in into.iterdir()
+        }
 
     def push(self, reference: str, *, destination: str, digest_file: Path) -> None:
         """Send `reference` to the registry in `destination`, with the logins that buildah knows."""
