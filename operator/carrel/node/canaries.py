@@ -126,14 +126,24 @@ def _udp(target: Target) -> Outcome:
     return Outcome.OPEN
 
 
+_IPV6_RECVERR = 25
+
+
 def _icmp(target: Target) -> Outcome:
     six = target.family == socket.AF_INET6
     protocol = socket.IPPROTO_ICMPV6 if six else socket.IPPROTO_ICMP
     with socket.socket(target.family, socket.SOCK_DGRAM, protocol) as channel:
         channel.settimeout(SECONDS)
+        if six:
+            # A refused ICMPv6 echo is sent without an error; it comes back as one when asked for.
+            channel.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
         channel.connect((target.address, 0))
-        channel.send(struct.pack("!BBHHH", 128 if six else 8, 0, 0, 0, 1) + b"carrel-canary")
-        channel.recv(512)
+        echo = struct.pack("!BBHHH", 128 if six else 8, 0, 0, 0, 1) + b"carrel-canary"
+        try:
+            channel.send(echo)
+            channel.recv(512)
+        except PermissionError:
+            return Outcome.BLOCKED
     return Outcome.OPEN
 
 

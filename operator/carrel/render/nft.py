@@ -60,7 +60,9 @@ class Counter(StrEnum):
     UDP = "refused_udp"
     """UDP among them."""
     ICMP = "refused_icmp"
-    """ICMP and ICMPv6 among them."""
+    """ICMP and ICMPv6 among them, but for what MEMBERSHIP counts."""
+    MEMBERSHIP = "refused_membership"
+    """IGMP, MLD and router solicitations: a kernel sends them also without being asked."""
     OTHER = "refused_other"
     """Every other protocol."""
     INBOUND = "refused_inbound"
@@ -160,25 +162,24 @@ _INET_COUNTERS = "".join(
 
 _PORTS = "{ tcp, udp, dccp, sctp, udplite }"
 
+_MEMBERSHIP = (
+    "{ mld-listener-query, mld-listener-report, mld-listener-done, "
+    "mld2-listener-report, nd-router-solicit }"
+)
+
 _REFUSE = f"""\
   chain refuse {{
     counter name {Counter.TOTAL}
-    meta l4proto vmap {{ tcp : jump count_tcp, udp : jump count_udp, icmp : jump count_icmp, \
-ipv6-icmp : jump count_icmp }}
+    meta l4proto igmp counter name {Counter.MEMBERSHIP} reject with icmpx admin-prohibited
+    icmpv6 type {_MEMBERSHIP} counter name {Counter.MEMBERSHIP} drop
+    meta l4proto tcp counter name {Counter.TCP}
+    meta l4proto udp counter name {Counter.UDP}
+    meta l4proto {{ icmp, ipv6-icmp }} counter name {Counter.ICMP}
     meta l4proto != {{ tcp, udp, icmp, ipv6-icmp }} counter name {Counter.OTHER}
     meta l4proto {_PORTS} update @refused4 {{ ip daddr . meta l4proto . th dport }}
     meta l4proto {_PORTS} update @refused6 {{ ip6 daddr . meta l4proto . th dport }}
     meta l4proto tcp reject with tcp reset
     reject with icmpx admin-prohibited
-  }}
-  chain count_tcp {{
-    counter name {Counter.TCP}
-  }}
-  chain count_udp {{
-    counter name {Counter.UDP}
-  }}
-  chain count_icmp {{
-    counter name {Counter.ICMP}
   }}
 """
 
