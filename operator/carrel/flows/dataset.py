@@ -36,7 +36,7 @@ async def reconcile_dataset(name: str, around: Surroundings) -> datetime | None:
         await write_status(stored, malformed, around)
         return None
     generation = dataset.metadata.generation or 0
-    ready = _judge(dataset.spec, public_key(around)).model_copy(
+    ready = _judge(dataset.spec, await public_key(around)).model_copy(
         update={"observed_generation": generation}
     )
     status = DatasetStatus(
@@ -47,9 +47,13 @@ async def reconcile_dataset(name: str, around: Surroundings) -> datetime | None:
     return None
 
 
-def public_key(around: Surroundings) -> Ed25519PublicKey | None:
-    """Return the key that the platform's ingest signs with, None where it cannot be read."""
-    stored = around.store.get(Ref(CONFIG_MAP, PUBLIC_KEY, around.site.platform_namespace))
+async def public_key(around: Surroundings) -> Ed25519PublicKey | None:
+    """Return the key that the platform's ingest signs with, None where it cannot be read.
+
+    Read anew each time: the operator may get this one ConfigMap and watch none.
+    """
+    ref = Ref(CONFIG_MAP, PUBLIC_KEY, around.site.platform_namespace)
+    stored = await around.cluster.get(ref)
     text = (stored or {}).get("data", {}).get(PUBLIC_KEY_FIELD, "")
     try:
         key = load_pem_public_key(text.encode())

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from carrel.cluster.refs import (
-    CONFIG_MAP,
     JOB,
     JSON,
     LIMIT_RANGE,
@@ -72,7 +71,6 @@ REMEMBERED: tuple[KindRef, ...] = (
     PERSISTENT_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
     JOB,
-    CONFIG_MAP,
 )
 """Every kind that decisions read."""
 
@@ -174,6 +172,11 @@ class Store:
         """Return an object, None where none is known."""
         entry = self._objects[ref.kind].get(ref)
         return None if entry is None else _read(entry)
+
+    def version(self, ref: Ref) -> str:
+        """Return the resourceVersion of an object, empty where none is known."""
+        entry = self._objects[ref.kind].get(ref)
+        return "" if entry is None else entry.version
 
     def all(self, kind: KindRef) -> Iterator[JSON]:
         """Yield every object of a kind."""

@@ -23,19 +23,22 @@ class Toleration:
 
     key: str
     """Key of the taint."""
-    value: str
-    """Value of the taint."""
-    effect: str
-    """Effect of the taint, such as NoSchedule."""
+    operator: str = "Equal"
+    """Equal or Exists."""
+    value: str | None = None
+    """Value of the taint, for Equal."""
+    effect: str | None = None
+    """Effect of the taint, such as NoSchedule; absent means any."""
 
     def to_pod(self) -> dict[str, str]:
         """Return the toleration as a pod states it."""
-        return {
+        stated = {
             "key": self.key,
-            "operator": "Equal",
+            "operator": self.operator,
             "value": self.value,
             "effect": self.effect,
         }
+        return {field: value for field, value in stated.items() if value is not None}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,85 @@
+"""How Kopf is told to watch.
+
+Kopf watches and keeps the process alive; it handles nothing. There are no state handlers,
+hence no annotations on anybody's objects, and our finalizer is ours.
+"""
+
+import dataclasses
+import logging
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import kopf
+
+from carrel.handlers.feed import Feed
+from carrel.handlers.scope import CLUSTER_WIDE, MADE, OUR_LABEL
+
+_SERVER_SECONDS, _CLIENT_SECONDS = 300.0, 330.0
+_SILENCE_SECONDS = 75.0
+_PAGE = 500
+
+
+def registry(feed: Feed, *, kubeconfig: Path | None) -> kopf.OperatorRegistry:
+    """Return what Kopf needs to know: one observer per kind, and how to log in."""
+    made = kopf.OperatorRegistry()
+
+    async def observed(*, event: kopf.RawEvent, **_: Any) -> None:
+        obj: dict[str, Any] = dict(event["object"])
+        if event["type"] == "DELETED":
+            feed.told_gone(obj)
+        else:
+            feed.told(obj)
+
+    for kind in CLUSTER_WIDE:
+        group, _, version = kind.api_version.rpartition("/")
+        observer_id = f"observe-{kind.plural}"
+        kopf.on.event(group, version, kind.plural, id=observer_id, registry=made)(observed)
+
+    def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+        return log_in(kubeconfig, **kwargs)
+
+    kopf.on.login(registry=made)(login)
+    return made
+
+
+def settings() -> kopf.OperatorSettings:
+    """Return Kopf's settings: finite watches, no events posted, nothing discovered."""
+    chosen = kopf.OperatorSettings()
+    chosen.watching.server_timeout = _SERVER_SECONDS
+    chosen.watching.client_timeout = _CLIENT_SECONDS
+    chosen.watching.connect_timeout = 10.0
+    chosen.watching.inactivity_timeout = _SILENCE_SECONDS
+    chosen.watching.reconnect_backoff = 1.0
+    chosen.watching.chunk_size = _PAGE
+    # Narrow rights: we look for no CRDs and no namespaces beside those we name.
+    chosen.scanning.disabled = True
+    chosen.posting.enabled = False
+    chosen.queueing.worker_limit = 50
+    chosen.queueing.idle_timeout = 1.0
+    for kind in MADE:
+        chosen.watching.label_selectors[kind.plural] = OUR_LABEL
+    logging.getLogger("kopf.objects").setLevel(logging.WARNING)
+    return chosen
+
+
+def log_in(kubeconfig: Path | None, **kwargs: Any) -> kopf.ConnectionInfo | None:
+    """Return Kopf's credentials; a pod's token is read again before it can expire.
+
+    The server is named by the address that Kubernetes puts in every pod: Kopf's own way
+    needs a name, and the platform's pods may ask no name server.
+    """
+    if kubeconfig is not None:
+        os.environ["KUBECONFIG"] = str(kubeconfig)  # the only way in that Kopf leaves
+        return kopf.login_with_kubeconfig(**kwargs)
+    found = kopf.login_with_service_account(**kwargs)
+    if found is None:
+        return None
+    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
+    place = f"[{host}]" if ":" in host else host
+    return dataclasses.replace(
+        found,
+        server=f"https://{place}:{port}",
+        expiration=datetime.now(UTC) + timedelta(minutes=5),  # noqa: TID251 - Kopf's own clock
+    )
