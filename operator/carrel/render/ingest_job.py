@@ -82,7 +82,7 @@ def _container(ingest: str, site: Site) -> dict[str, Any]:
         "env": [
             {"name": "CARREL_NAMESPACE", "value": site.platform_namespace},
             {"name": "CARREL_STORE_ROOT", "value": site.store_root},
-            {"name": "CARREL_STAGING", "value": _STAGING},
+            {"name": "CARREL_STAGING_DIR", "value": _STAGING},
             {"name": "CARREL_SIGNING_KEY", "value": f"{_SIGNING}/signing.key"},
             {"name": "CARREL_LEDGER_DIR", "value": f"{site.store_root}/ledger"},
         ],
