@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from carrel.embedded.images import (
     DEPLOYED,
@@ -35,7 +34,7 @@ Source = Annotated[
     Path | None,
     typer.Option(help="Checkout to build from; else the one around this folder.", exists=True),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")]
 
 
 @app.command(name="build")
@@ -49,7 +48,8 @@ def build_images(names: Names = None, *, source: Source = None, as_json: AsJson 
         if as_json:
             _print_json([_described(image) for image in built])
         else:
-            Console(highlight=False).print(_table(built))
+            for image in built:
+                typer.echo(_summary(image))
 
 
 @app.command(name="push")
@@ -125,18 +125,9 @@ def _line(step: Step) -> str:
     return f"{step.image:<10} {left_words(step.seconds_left):<20} {what}"
 
 
-def _table(built: Sequence[BuiltImage]) -> Table:
-    table = Table("image", "size", "origin", "seconds", "digest", "archive", box=None)
-    for image in built:
-        table.add_row(
-            image.name,
-            size_words(image.size),
-            image.origin,
-            f"{image.seconds:.0f}",
-            image.digest,
-            str(image.archive),
-        )
-    return table
+def _summary(image: BuiltImage) -> str:
+    spent = f"{image.origin} in {image.seconds:.0f} s" if image.seconds else image.origin
+    return f"{image.name:<10} {size_words(image.size):>9}  {spent:<14} {image.digest}"
 
 
 def _described(image: BuiltImage) -> dict[str, Any]:

@@ -19,12 +19,10 @@ from carrel.embedded.images.layers import known_layers
 from carrel.embedded.images.places import Places
 from carrel.embedded.images.progress import Pace, Progress, Step
 from carrel.embedded.images.recipes import RECIPES, ImageName, build_order
+from carrel.embedded.images.retention import KEPT, Retention
 
 REPOSITORY = "localhost/carrel"
 """Prefix of every image's name in the storage and on the embedded cluster."""
-
-_KEPT = 4
-"""Archives and tags kept per image, so that several checkouts and instances can share a cache."""
 
 
 class Origin(StrEnum):
@@ -87,6 +85,7 @@ class _Run:
         self._progress = progress
         self._scratch = scratch
         self._pace = Pace(places.cache / "pace.json")
+        self._retention = Retention(places.cache)
         self._hashes: dict[ImageName, str] = {}
         self._spent: dict[ImageName, float] = {}
 
@@ -96,6 +95,7 @@ class _Run:
             snapshot.take(RECIPES[name], source=self._places.source, into=folder)
             parents = {key: self._hashes[up] for key, up in RECIPES[name].parents.items()}
             self._hashes[name] = snapshot.content_hash(folder, parents=parents)
+            self._retention.used(name, self._hashes[name])
         return dict(self._hashes)
 
     def cached(self, name: ImageName) -> bool:
@@ -137,7 +137,6 @@ class _Run:
 
     def result(self, name: ImageName, *, content: str) -> BuiltImage:
         archive = self._places.archive(name, content)
-        os.utime(archive)  # pruning goes by last use
         return BuiltImage(
             name=name,
             repository=f"{REPOSITORY}/{name}",
@@ -183,14 +182,12 @@ class _Run:
         self._places.digest_file(name, content).write_text(f"{described.digest}\n")
 
     def _prune(self, buildah: Buildah, name: ImageName) -> None:
-        archives = sorted(
-            self._places.cache.glob(f"{name}-*.tar"), key=lambda path: path.stat().st_mtime
-        )
-        for archive in archives[:-_KEPT]:
-            archive.with_suffix(".digest").unlink(missing_ok=True)
-            archive.unlink()
-        for tag in buildah.tags(f"{REPOSITORY}/{name}")[_KEPT:]:
-            buildah.forget(f"{REPOSITORY}/{name}:{tag}")
+        for content in self._retention.newest(name)[KEPT:]:
+            self._places.digest_file(name, content).unlink(missing_ok=True)
+            self._places.archive(name, content).unlink(missing_ok=True)
+        for content in self._retention.out_of_use(name):
+            buildah.forget(f"{REPOSITORY}/{name}:{content}")
+            self._retention.forgotten(name, content)
 
     def _tagged(self, name: ImageName) -> str:
         return f"{REPOSITORY}/{name}:{self._hashes[name]}"

@@ -156,11 +156,6 @@ class Buildah:
             f"docker://{destination}",
         )
 
-    def tags(self, repository: str) -> tuple[str, ...]:
-        """Return the tags of `repository`, newest first."""
-        listed = self._do("images", "--format={{.Tag}}", f"--filter=reference={repository}")
-        return tuple(dict.fromkeys(listed.split()))
-
     def forget(self, reference: str) -> None:
         """Drop `reference` and the layers that nothing else stands on; absent is fine."""
         self._call(["rmi", "--force", reference])
