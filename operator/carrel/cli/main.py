@@ -2,7 +2,7 @@
 
 import typer
 
-from carrel.cli import cluster, images, platform, trust
+from carrel.cli import cluster, grant, images, platform, trust
 from carrel.cli.doctor import doctor
 from carrel.cli.generate import generate
 
@@ -15,6 +15,7 @@ app = typer.Typer(
 app.add_typer(cluster.app, name="cluster")
 app.command()(doctor)
 app.command()(generate)
+app.add_typer(grant.app, name="grant")
 app.add_typer(images.app, name="images")
 app.add_typer(platform.app, name="platform")
 app.add_typer(trust.app, name="trust")

@@ -10,6 +10,7 @@ from carrel.rules.facts import HomeProvision, PolicyEnforcement, SiteFacts
 from carrel.rules.grant import grant_may_go, judge_grant
 from carrel.rules.names import (
     POD_NAME,
+    approval_name,
     grant_label,
     home_name,
     home_volume_name,
@@ -54,6 +55,7 @@ __all__ = [
     "SiteFacts",
     "Widening",
     "WorkspaceVerdict",
+    "approval_name",
     "approved_scope",
     "canonical_json",
     "condition",

@@ -60,6 +60,12 @@ def grant_label(grant_name: str) -> str:
     return f"{grant_name[: 63 - _HASH - 1].rstrip('-.')}-{_hex(grant_name)}"
 
 
+def approval_name(*, grant_name: str, approver: str, scope_digest: str) -> ObjectName:
+    """Return the name of one person's approval of one scope: the same yes has the same name."""
+    decisive = _hex(f"{approver}\n{scope_digest}")
+    return f"{grant_name[:200].rstrip('-.')}-{decisive}"
+
+
 def ingest_job_name(ingest_name: str) -> Label:
     """Return the name of the Job that gates one DatasetIngest."""
     return f"ingest-{_hex(ingest_name)}"
