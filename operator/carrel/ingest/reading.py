@@ -1,0 +1,135 @@
+"""What a worker process does: take over a chunk of files, look at each, keep what may enter.
+
+A file is copied first and looked at afterwards, so that what was looked at is what is kept.
+"""
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from carrel.dicom import Accepted, Instance, Outcome, ReaderLimits, Refused, Rule, read_instance
+from carrel.ingest.staging import StagedFile
+from carrel.ingest.store import Store, make_folders, settle, sync_folder, write_whole
+
+_BLOCK = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One file that was looked at."""
+
+    index: int
+    digest: str
+    """SHA-256 in hexadecimal, of the bytes that were read."""
+    size: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Order:
+    """A chunk of work."""
+
+    root: Path
+    """Root of the store."""
+    work: Path
+    """Folder of the ingest."""
+    files: tuple[StagedFile, ...]
+    limits: ReaderLimits
+
+    @property
+    def result(self) -> Path:
+        """Where the result of the chunk stands once everything in it is durable."""
+        return self.work / "chunks" / f"{self.files[0].index:08}-{self.files[-1].index:08}.json"
+
+
+def perform(order: Order) -> Path:
+    """Work through a chunk, once: a chunk whose result stands is not looked at again.
+
+    Raises:
+        OSError: when staging cannot be read or the store cannot be written.
+
+    """
+    if order.result.exists():
+        return order.result
+    store, arriving = Store(order.root), make_folders(order.work / "arriving")
+    make_folders(order.result.parent)
+    seen = [_taken_over(file, arriving, limits=order.limits) for file in order.files]
+    kept = [each for each in seen if isinstance(each.outcome, Accepted)]
+    # All are written before the first is synced: one journal commit then serves the chunk.
+    for each in kept:
+        _made_durable(arriving / str(each.index))
+    for each in kept:
+        settle(arriving / str(each.index), store.object(each.digest))
+    for folder in {store.object(each.digest).parent for each in kept}:
+        sync_folder(folder)
+    write_whole(order.result, encoded(seen))
+    return order.result
+
+
+def broken(order: Order) -> Path:
+    """Refuse the one file of a chunk whose worker died of it."""
+    (file,) = order.files
+    outcome = Refused(Rule.FILE_BREAKS_THE_READER)
+    make_folders(order.result.parent)
+    seen = Seen(file.index, file.digest, file.path.stat().st_size, outcome)
+    write_whole(order.result, encoded([seen]))
+    return order.result
+
+
+def encoded(seen: Sequence[Seen]) -> bytes:
+    """Write results as JSON lines."""
+    return b"".join(json.dumps(_wire(each)).encode() + b"\n" for each in seen)
+
+
+def decoded(data: bytes) -> list[Seen]:
+    """Read what `encoded` wrote."""
+    return [_seen(json.loads(line)) for line in data.splitlines()]
+
+
+def _taken_over(file: StagedFile, arriving: Path, *, limits: ReaderLimits) -> Seen:
+    target = arriving / str(file.index)
+    # A run that was killed may have left it read-only; root without capabilities obeys that.
+    target.unlink(missing_ok=True)
+    descriptor = os.open(file.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with open(descriptor, "rb") as source, target.open("w+b") as copy:  # noqa: PTH123 - a descriptor
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(f"{file.path} is no regular file; staging holds nothing else")
+        found, size = hashlib.sha256(), 0
+        while block := source.read(_BLOCK):
+            found.update(block)
+            copy.write(block)
+            size += len(block)
+        copy.flush()
+        outcome = read_instance(copy, size=size, limits=limits)
+    if isinstance(outcome, Refused):
+        target.unlink()
+    return Seen(file.index, found.hexdigest(), size, outcome)
+
+
+def _made_durable(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fchmod(file.fileno(), 0o444)
+        os.fsync(file.fileno())
+
+
+def _wire(seen: Seen) -> dict[str, object]:
+    common = {"index": seen.index, "digest": seen.digest, "size": seen.size}
+    match seen.outcome:
+        case Accepted(instance):
+            return {**common, "instance": asdict(instance)}
+        case Refused(rule, detail):
+            return {**common, "rule": rule, "detail": detail}
+
+
+def _seen(wire: dict[str, Any]) -> Seen:
+    outcome: Outcome
+    if "instance" in wire:
+        outcome = Accepted(Instance(**wire["instance"]))
+    else:
+        outcome = Refused(Rule(wire["rule"]), wire["detail"])
+    return Seen(wire["index"], wire["digest"], wire["size"], outcome)
