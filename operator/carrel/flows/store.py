@@ -117,9 +117,14 @@ class _Entry:
 
 
 class Store:
-    """Objects by kind and name; reading gives a fresh copy that the caller may change."""
+    """Objects by kind and name; reading gives a fresh copy that the caller may change.
 
-    def __init__(self) -> None:
+    `follow` is called with every object of which anything that decisions read has changed,
+    came or went: also after a write of our own, whose echo on the watch is then no news.
+    """
+
+    def __init__(self, *, follow: Callable[[JSON], None] = lambda _: None) -> None:
+        self.follow = follow
         self._objects: dict[KindRef, dict[Ref, _Entry]] = {kind: {} for kind in REMEMBERED}
         self._found: dict[tuple[KindRef, str, str], set[Ref]] = defaultdict(set)
 
@@ -142,7 +147,10 @@ class Store:
         self._objects[ref.kind][ref] = _Entry(uid=uid, version=version, content=content)
         for key in self._index_keys(ref.kind, trimmed):
             self._found[key].add(ref)
-        return known is None or known.content != content
+        changed = known is None or known.content != content
+        if changed:
+            self.follow(obj)
+        return changed
 
     def remove(self, obj: JSON) -> bool:
         """Forget an object; tell whether it was known under this UID."""
@@ -153,20 +161,19 @@ class Store:
             return False
         self._unindex(ref, known)
         del self._objects[ref.kind][ref]
+        self.follow(obj)
         return True
 
-    def replace(self, kind: KindRef, objects: Iterable[JSON]) -> list[JSON]:
-        """Remember exactly `objects` of a kind; return those that changed, came or went."""
-        changed, present = [], set()
+    def replace(self, kind: KindRef, objects: Iterable[JSON]) -> None:
+        """Remember exactly `objects` of a kind."""
+        present = set()
         for obj in objects:
             present.add(ref_of(obj))
-            if self.put(obj):
-                changed.append(obj)
+            self.put(obj)
         for ref in [ref for ref in self._objects[kind] if ref not in present]:
             gone = self.get(ref)
-            if gone is not None and self.remove(gone):
-                changed.append(gone)
-        return changed
+            if gone is not None:
+                self.remove(gone)
 
     def get(self, ref: Ref) -> JSON | None:
         """Return an object, None where none is known."""

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
-from carrel.cluster.errors import Conflict
+from carrel.cluster.errors import ClusterError, Conflict, Forbidden, Invalid
 from carrel.cluster.refs import (
     JSON,
     NAMESPACE,
@@ -22,7 +22,8 @@ from carrel.flows.store import CLASSES, REPORTS, WORKSPACES
 from carrel.flows.surroundings import MANAGER, Surroundings
 from carrel.flows.writing import ensure, let_go, parsed, remove, write_status
 from carrel.kinds import NodeReport, Workspace, WorkspaceClass
-from carrel.kinds.workspace import Admission
+from carrel.kinds.resource import ConditionStatus
+from carrel.kinds.workspace import Admission, WorkspaceStatus
 from carrel.ledger import Activity, RecordClass
 from carrel.render.bundle import Bundle, bundle
 from carrel.render.difference import differs
@@ -36,10 +37,12 @@ from carrel.rules import (
     PolicyPresence,
     Release,
     WorkspaceVerdict,
+    condition,
     digest,
     home_volume_name,
     judge_workspace,
     read_pod,
+    settle,
     view_volume_name,
 )
 
@@ -74,8 +77,13 @@ async def reconcile_workspace(name: str, around: Surroundings) -> datetime | Non
     whole = _bundle(workspace, around)
     await _surround(workspace, whole, around)
     verdict = judge_workspace(_observe(workspace, around))
-    if whole is not None:
-        await _start(workspace, verdict, whole, around)
+    try:
+        if whole is not None:
+            await _start(workspace, verdict, whole, around)
+    except (Forbidden, Invalid) as refusal:
+        told = _with_refusal(verdict.status, refusal, workspace, now=around.clock.now())
+        await write_status(stored, told.to_wire(), around)
+        raise
     await _release(workspace, verdict, around)
     await write_status(stored, verdict.status.to_wire(), around)
     if verdict.finalizer is Release.RELEASE:

@@ -29,6 +29,7 @@ class Feed:
     def __init__(self, store: Store, queue: WorkQueue, *, registry: CollectorRegistry) -> None:
         self._store = store
         self._queue = queue
+        store.follow = self._follow
         self._misses: dict[KindRef, int] = {}
         self._missed = Counter(
             "carrel_watch_missed",
@@ -39,13 +40,11 @@ class Feed:
 
     def told(self, obj: JSON) -> None:
         """Take in an object as it is now; nothing follows where nothing we read has changed."""
-        if self._store.put(obj):
-            self._follow(obj)
+        self._store.put(obj)
 
     def told_gone(self, obj: JSON) -> None:
         """Take in that an object is gone."""
-        if self._store.remove(obj):
-            self._follow(obj)
+        self._store.remove(obj)
 
     async def fill(self, cluster: Cluster, kinds: Iterable[KindRef], *, namespace: str) -> None:
         """Learn everything there is before any work begins, then queue all of it."""

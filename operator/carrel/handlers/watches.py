@@ -16,8 +16,11 @@ import kopf
 from carrel.handlers.feed import Feed
 from carrel.handlers.scope import CLUSTER_WIDE, MADE, OUR_LABEL
 
-_SERVER_SECONDS, _CLIENT_SECONDS = 300.0, 330.0
+# Whole numbers: Kopf writes them into the URL as they are, and the server reads integers.
+_SERVER_SECONDS, _CLIENT_SECONDS = 300, 330
 _SILENCE_SECONDS = 75.0
+_PAUSES = (1, 1, 2, 4, 8, *(15 for _ in range(1000)))
+"""Kopf gives up, and the process with it, when these are spent: a server may be away for hours."""
 _PAGE = 500
 
 
@@ -53,6 +56,8 @@ def settings() -> kopf.OperatorSettings:
     chosen.watching.inactivity_timeout = _SILENCE_SECONDS
     chosen.watching.reconnect_backoff = 1.0
     chosen.watching.chunk_size = _PAGE
+    chosen.networking.error_backoffs = _PAUSES
+    chosen.networking.request_timeout = 60.0
     # Narrow rights: we look for no CRDs and no namespaces beside those we name.
     chosen.scanning.disabled = True
     chosen.posting.enabled = False
