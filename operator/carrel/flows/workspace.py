@@ -225,6 +225,27 @@ async def _create_pod(workspace: Workspace, whole: Bundle, around: Surroundings)
         return  # one is there that we have not been told of yet: its event brings us back
 
 
+def _with_refusal(
+    status: WorkspaceStatus, refusal: ClusterError, workspace: Workspace, *, now: datetime
+) -> WorkspaceStatus:
+    """Say in Started and Ready that the server does not take the pod, and why."""
+    message = f"The cluster refuses the pod ({refusal}). It is tried again each minute."
+    said = tuple(
+        condition(
+            each.type,
+            ConditionStatus.FALSE,
+            "PodRefused",
+            message,
+            generation=each.observed_generation,
+        )
+        if each.type in {"Started", "Ready"}
+        else each
+        for each in status.conditions
+    )
+    settled = settle(said, present=workspace.status.conditions, now=now)
+    return status.model_copy(update={"conditions": settled})
+
+
 async def _release(workspace: Workspace, verdict: WorkspaceVerdict, around: Surroundings) -> None:
     name = workspace.metadata.name
     gone: list[str] = []
