@@ -16,6 +16,9 @@ import yaml
 import carrel
 from carrel.cluster import JSON, Cluster, KindRef, Ref, connect
 from carrel.cluster.refs import CONFIG_MAP, NAMESPACE, POD
+from carrel.embedded import EmbeddedError
+from carrel.embedded.build import program
+from carrel.embedded.parts import HELM
 from carrel.flows.clock import SystemClock, wait_until
 
 __all__ = [
@@ -71,13 +74,20 @@ def charts() -> Path:
 
 
 def find_helm(given: Path | None) -> Path:
-    """Return the `helm` to run: the one named, or the one on PATH."""
-    found = given or shutil.which("helm")
+    """Return the `helm` to run: the one named, the one on PATH, or the embedded cluster's."""
+    found = given or shutil.which("helm") or _built_helm()
     if found is None or not Path(found).is_file():
         raise ReleaseError(
             f"{given or 'helm'} was not found. Install Helm 3, or name it by --helm."
         )
     return Path(found)
+
+
+def _built_helm() -> Path | None:
+    try:
+        return program(HELM, "helm")
+    except EmbeddedError:
+        return None
 
 
 def install(
