@@ -47,3 +47,4 @@ test: check ## All tests, with the embedded cluster
 lock: $(VENV)/.ready ## Renew requirements/*.txt
 	@$(COMPILE) pyproject.toml -o requirements/platform.txt
 	@$(COMPILE) --group dev pyproject.toml -o requirements/dev.txt
+	@$(COMPILE) images/workspace/workspace.in -o requirements/workspace.txt

@@ -17,7 +17,7 @@ import secrets
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def main(environment: Mapping[str, str]) -> int:
     """Run the workspace until its server ends; return the exit code."""
     hold_no_pipe()
     signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
-    early = wait_until_closed(TERMINATION_MESSAGE, seconds=WAIT_SECONDS)
+    early = wait_while(lambda: can_write(TERMINATION_MESSAGE), seconds=WAIT_SECONDS)
     if early is not None:
         return early
     log = open_session_log(Path(environment["HOME"]), moment=time.gmtime())
@@ -70,13 +70,18 @@ def hold_no_pipe() -> None:
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
 
 
-def wait_until_closed(message: Path, *, seconds: float) -> Exit | None:
-    """Wait until `message` cannot be written by this user; None when it cannot.
+def can_write(message: Path) -> bool:
+    """Tell whether this user can write to `message`.
 
     A container that was started by hand has no such file: nothing can leave by it.
     """
+    return message.exists() and os.access(message, os.W_OK)
+
+
+def wait_while(is_open: Callable[[], bool], *, seconds: float) -> Exit | None:
+    """Wait until `is_open` says no; None when it did, else why the wait ended."""
     end = time.monotonic() + seconds
-    while message.exists() and os.access(message, os.W_OK):
+    while is_open():
         if time.monotonic() >= end:
             return Exit.TERMINATION_MESSAGE_OPEN
         if signal.sigtimedwait(_FORWARDED, _LOOK_SECONDS) is not None:

@@ -18,7 +18,8 @@ def open_session_log(home: Path, *, moment: time.struct_time) -> int:
     """
     folder = home / ".carrel" / "logs"
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for part in (folder.parent, folder):
+            part.mkdir(exist_ok=True, mode=0o700)
         drop_oldest(folder, keep=KEPT - 1)
         name = time.strftime("session-%Y%m%dT%H%M%SZ.log", moment)
         return os.open(folder / name, _FLAGS, 0o600)

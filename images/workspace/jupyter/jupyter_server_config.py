@@ -1,6 +1,6 @@
 """The notebook server of a workspace: one user, no way out, nothing that phones home."""
 
-# ruff: noqa: F821 - traitlets gives `c` to the files that it loads
+# ruff: noqa: F821, INP001 - traitlets loads this file, which is no module, and gives it `c`
 c.ServerApp.ip = "0.0.0.0"  # noqa: S104 - the pod's own network namespace, which the lock guards
 c.ServerApp.port = 8888
 c.ServerApp.port_retries = 0
@@ -13,6 +13,8 @@ c.ServerApp.jpserver_extensions = {
     "jupyter_server_terminals": False,
     "jupyterlab": True,
 }
+# Sockets in the runtime folder, which is 0700, instead of ports that anything in the pod can reach.
+c.KernelManager.transport = "ipc"
 c.LabApp.news_url = None
 c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
 c.LabApp.extension_manager = "readonly"
