@@ -40,7 +40,7 @@ check: venv ## Lint, types, floors, unit, property and golden tests; no cluster,
 
 .PHONY: test
 test: check ## All tests, with the embedded cluster
-	@$(BIN)/carrel demo --instance $(INSTANCE) --for-tests
+	@$(BIN)/carrel demo --instance $(INSTANCE)
 	@$(BIN)/pytest -q tests/policies tests/cluster tests/escape
 
 .PHONY: lock

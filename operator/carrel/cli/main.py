@@ -3,6 +3,7 @@
 import typer
 
 from carrel.cli import cluster, grant, images, platform, trust
+from carrel.cli.demo import demo
 from carrel.cli.doctor import doctor
 from carrel.cli.generate import generate
 
@@ -13,6 +14,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,  # locals may hold tokens and patients' names
 )
 app.add_typer(cluster.app, name="cluster")
+app.command()(demo)
 app.command()(doctor)
 app.command()(generate)
 app.add_typer(grant.app, name="grant")
