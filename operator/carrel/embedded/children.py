@@ -199,7 +199,9 @@ def _cilium(instance: Instance, *, after: tuple[Gate, ...]) -> tuple[Child, ...]
             *_CILIUM_AGENT,
         ),
         after=after,
-        environment=known,
+        # On another file system than the CNI folder: else the agent moves its file in from
+        # outside, which containerd's watch takes for a creation and ignores (2.4.2).
+        environment={**known, "TMPDIR": config.RUN},
     )
     return operator, agent
 

@@ -68,6 +68,7 @@ _CILIUM_TOOLS: Final = (
     _Tool(name="clang-19", package="clang-19"),
     _Tool(name="llc-19", package="llvm-19"),
     _Tool(name="iptables", package="iptables"),
+    _Tool(name="bpftool", package="bpftool"),
 )
 
 

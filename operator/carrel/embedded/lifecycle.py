@@ -27,7 +27,7 @@ from carrel.embedded import (
     remains,
 )
 from carrel.embedded.errors import EmbeddedError
-from carrel.embedded.inside import kubectl, load_image, run_inside
+from carrel.embedded.inside import kubectl, load_image, processes, run_inside
 from carrel.embedded.instance import (
     Instance,
     Person,
@@ -39,6 +39,7 @@ from carrel.embedded.instance import (
     is_running,
     read_instance,
 )
+from carrel.embedded.toolchain import cache_root
 
 _DEADLINE: Final = 180.0
 """Seconds that each wait of `up` may take; a busy machine took 40 in all."""
@@ -219,18 +220,19 @@ def _wait(
             )
         if time.monotonic() > deadline:
             raise EmbeddedError(
-                f"{what} was not there after {_DEADLINE:.0f} s: {_last_words(instance)}"
+                f"{what} was not there after {_DEADLINE:.0f} s: {_last_words(instance)}; all "
+                f"logs are at {failed_logs(instance)}"
             )
         select.select([], [], [], _LOOK_EVERY)
 
 
 def _last_words(instance: Instance) -> str:
-    """Quote the log of whatever is not running, for the one sentence of a failed start."""
-    with suppress(OSError, ValueError):
-        known = json.loads((instance.state / "children.json").read_text(encoding="utf-8"))
-        for name, facts in known.items():
-            if not facts["running"] and facts["restarts"]:
-                return f"{name} says {_tail(instance.logs / f'{name}.log')}"
+    """Quote whatever ends again and again, for the one sentence of a failed start."""
+    worst = max(processes(instance).items(), key=lambda item: item[1]["restarts"], default=("", {}))
+    if worst[1].get("restarts", 0) > 1:
+        return (
+            f"{worst[0]} ends again and again and says {_tail(instance.logs / f'{worst[0]}.log')}"
+        )
     return f"the warden says {_tail(instance.logs / 'warden.log')}"
 
 
@@ -290,11 +292,19 @@ def _end(instance: Instance) -> None:
 
 def _undo(instance: Instance, *, existed: bool) -> None:
     # The first failure is what the person must read, not one of the cleaning.
-    with suppress(EmbeddedError):
+    with suppress(EmbeddedError, OSError):
         _end(instance)
+        kept = failed_logs(instance)
+        shutil.rmtree(kept, ignore_errors=True)
+        shutil.copytree(instance.logs, kept)
         if not existed:
             forget(instance)
             _remove_mount_points()
+
+
+def failed_logs(instance: Instance) -> Path:
+    """Where the logs of the last failed start of this instance are kept."""
+    return cache_root() / "failed" / instance.name
 
 
 def _remove_mount_points() -> None:
