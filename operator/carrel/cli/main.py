@@ -2,7 +2,7 @@
 
 import typer
 
-from carrel.cli import cluster, grant, images, platform, trust
+from carrel.cli import cluster, dataset, grant, images, ledger, platform, trust
 from carrel.cli.demo import demo
 from carrel.cli.doctor import doctor
 from carrel.cli.generate import generate
@@ -15,10 +15,12 @@ app = typer.Typer(
 )
 app.add_typer(cluster.app, name="cluster")
 app.command()(demo)
+app.add_typer(dataset.app, name="dataset")
 app.command()(doctor)
 app.command()(generate)
 app.add_typer(grant.app, name="grant")
 app.add_typer(images.app, name="images")
+app.add_typer(ledger.app, name="ledger")
 app.add_typer(platform.app, name="platform")
 app.add_typer(trust.app, name="trust")
 

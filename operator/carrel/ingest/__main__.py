@@ -74,8 +74,8 @@ def main() -> int:
         if arguments.command == "serve":
             asyncio.run(_until_told(_serve(ServeSettings.from_environment())))
         else:
-            job = _job(JobSettings.from_environment(), name=arguments.name)
-            asyncio.run(_until_told(job))
+            settings = JobSettings.from_environment()
+            asyncio.run(_until_told(_job(settings, name=arguments.name)))
     except (SettingsError, SigningKeyError, JobError, ClusterError, LedgerError, OSError) as error:
         _log.error("%s", error)
         return 1
