@@ -65,14 +65,13 @@ def load_image(instance: Instance, archive: Path, *, name: str) -> str:
     Quick when the instance has it already. A tag in `name` is kept as a second name.
     """
     base = _without_tag(name)
-    manifest = _manifest(archive)
-    reference = f"{base}@{manifest['digest']}"
+    reference = f"{base}@{_digest(archive)}"
     if reference not in image_names(instance):
         # `ctr` opens the file inside the instance, where some folders are private: hand it over.
         with archive.open("rb") as file:
             _ctr_stream(instance, base, file.fileno())
         # With a tag in the archive, containerd names the tag and the index, not the manifest.
-        tag = manifest.get("annotations", {}).get("org.opencontainers.image.ref.name")
+        tag = _manifest(archive).get("annotations", {}).get("org.opencontainers.image.ref.name")
         if tag is not None and reference not in image_names(instance):
             _ctr(instance, "images", "tag", "--force", f"{base}:{tag}", reference)
     if reference not in image_names(instance):
@@ -114,8 +113,13 @@ def _without_tag(name: str) -> str:
     return f"{head}/{last.split(':', 1)[0]}" if head else last.split(":", 1)[0]
 
 
+def _digest(archive: Path) -> str:
+    """Digest of the one manifest that the archive's index names."""
+    return str(_manifest(archive)["digest"])
+
+
 def _manifest(archive: Path) -> dict[str, Any]:
-    """What the archive's index says of its one manifest."""
+    """Return what the archive's index says of its one manifest."""
     try:
         with tarfile.open(archive) as tar:
             member = tar.extractfile("index.json")
