@@ -48,7 +48,7 @@ capabilities: {drop: [ALL]}
   value: {{ .ledger }}
 {{- end -}}
 
-{{/* The operator's and the revoker's view of the site. */}}
+{{/* The operator's view of the site. */}}
 {{- define "carrel.environment.site" -}}
 - name: CARREL_PLATFORM_IMAGE
   value: {{ .Values.images.platform.ref | quote }}
@@ -66,8 +66,12 @@ capabilities: {drop: [ALL]}
   value: {{ .Values.node.storeRoot }}
 - name: CARREL_USER_NAMESPACES
   value: {{ .Values.workspaces.userNamespaces | quote }}
+- name: CARREL_WORKSPACE_NODE_SELECTOR
+  value: {{ .Values.node.selector | toJson | quote }}
 - name: CARREL_WORKSPACE_TOLERATIONS
   value: {{ .Values.workspaces.tolerations | toJson | quote }}
+- name: CARREL_PRIORITY_CLASS
+  value: {{ include "carrel.name.priority.workspace" . }}
 {{- end -}}
 
 {{/* Probes of a process that serves /healthz on port 8080. */}}
@@ -135,4 +139,11 @@ homeMiB: {{ int64 $class.homeMiB }}
   value: {{ .root.Values.homes.backing }}
 - name: CARREL_NODE_ADDRESSES
   valueFrom: {fieldRef: {fieldPath: status.hostIPs}}
+{{- end -}}
+
+{{/* Tolerations of a list of taints. */}}
+{{- define "carrel.tolerations" -}}
+{{- range . }}
+- {key: {{ .key | quote }}, operator: Equal, value: {{ .value | quote }}, effect: {{ .effect }}}
+{{- end }}
 {{- end -}}

@@ -34,6 +34,7 @@ __all__ = [
 NAMESPACE_NAME = "carrel-system"
 MANAGER = "carrel-installer"
 _ENDPOINT_SLICE = KindRef("discovery.k8s.io/v1", "EndpointSlice", "endpointslices", namespaced=True)
+_DAEMON_SET = KindRef("apps/v1", "DaemonSet", "daemonsets", namespaced=True)
 _LABELS = {
     # The node agent mounts homes and enters network namespaces; every other pod here keeps to
     # `restricted` by its own specification, which a test of the chart holds.
@@ -124,6 +125,7 @@ def install(
         arguments = [*platform, "--wait", f"--timeout={_seconds(timeout)}"]
         try:
             _helm(helm, arguments, kubeconfig=kubeconfig)
+            asyncio.run(_wait_for_agents(kubeconfig, timeout=timeout))
         except ReleaseError as error:
             found = asyncio.run(_problems(kubeconfig))
             raise ReleaseError("\n".join((str(error), *found))) from error
@@ -213,6 +215,26 @@ async def _wait_for_end(cluster: Cluster) -> None:
                 f"`kubectl describe namespace {NAMESPACE_NAME}` says what holds it."
             )
         await wait_until(clock.now() + timedelta(seconds=1), clock=clock)
+
+
+async def _wait_for_agents(kubeconfig: Path, *, timeout: timedelta) -> None:
+    """Wait until every node has its agent: Helm counts one that may be away as there."""
+    clock = SystemClock()
+    ends = clock.now() + timeout
+    ref = Ref(_DAEMON_SET, "carrel-node", NAMESPACE_NAME)
+    async with connect(kubeconfig, user_agent=MANAGER) as cluster:
+        while True:
+            found = await cluster.get(ref) or {}
+            status = found.get("status", {})
+            ready, wanted = status.get("numberReady", 0), status.get("desiredNumberScheduled", 0)
+            if ready == wanted and status.get("updatedNumberScheduled", 0) == wanted:
+                return
+            if clock.now() > ends:
+                raise ReleaseError(
+                    f"Only {ready} of {wanted} node agents became ready within "
+                    f"{_seconds(timeout)}. Without one a node starts no workspace."
+                )
+            await wait_until(clock.now() + timedelta(seconds=1), clock=clock)
 
 
 async def _api_server(cluster: Cluster) -> JSON:
