@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -159,12 +158,12 @@ class Desk:
         return changed
 
     def _find(self) -> NetworkNamespace | None:
-        site = self._site
-        never = frozenset(
-            (found.st_dev, found.st_ino)
-            for found in (os.stat(site.proc / "1/ns/net"), os.stat("/proc/self/ns/net"))  # noqa: PTH116 - of a magic link
+        return find_namespace(
+            self._pod.uid,
+            self._processes or (),
+            proc=self._site.proc,
+            never=self._site.own_namespaces,
         )
-        return find_namespace(self._pod.uid, self._processes or (), proc=site.proc, never=never)
 
     async def _lock(self) -> None:
         namespace = self._find()

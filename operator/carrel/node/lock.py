@@ -11,11 +11,12 @@ from carrel.ledger import Chain, LedgerBusyError, open_chain
 from carrel.node import proof
 from carrel.node.agent import Agent
 from carrel.node.health import Health
+from carrel.node.netns import namespaces_of
 from carrel.node.nft import lock_for, probe_wire_layer
 from carrel.node.processes import PROC
 from carrel.node.report import Reporter
 from carrel.node.scanner import Scanner
-from carrel.node.settings import Settings, name_servers
+from carrel.node.settings import Settings, SettingsError, name_servers
 from carrel.node.site import ExpectedDigests, Site
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ async def run(settings: Settings) -> None:
                     name_servers=name_servers(),
                     api_server=settings.api_endpoint(),
                 ),
+                own_namespaces=_own_namespaces(),
                 cgroup_root=settings.cgroup_root,
                 proc=PROC,
                 clock=clock,
@@ -55,6 +57,16 @@ async def run(settings: Settings) -> None:
             log.info("lock process begins", extra={"node": settings.node_name, "wire": wire})
             agent = Agent(cluster, site=site, health=health)
             await until_stopped(agent.run(), health.serve(settings.metrics_port))
+
+
+def _own_namespaces() -> frozenset[tuple[int, int]]:
+    try:
+        return namespaces_of(PROC / "1/ns/net", PROC / "self/ns/net")
+    except OSError as error:
+        raise SettingsError(
+            f"node_namespace_is_unknown: {error}; the lock container must be privileged and see "
+            "the node's processes (hostPID), or it might lock the node itself"
+        ) from error
 
 
 async def open_own_chain(settings: Settings, process: str) -> Chain:

@@ -70,6 +70,12 @@ class NetworkNamespace:
         return await asyncio.wrap_future(outcome)
 
 
+def namespaces_of(*paths: Path) -> frozenset[tuple[int, int]]:
+    """Return the identities of namespaces; OSError where one cannot be read."""
+    found = [path.stat() for path in paths]
+    return frozenset((each.st_dev, each.st_ino) for each in found)
+
+
 def _enter(descriptor: int) -> None:
     if _libc.setns(descriptor, _CLONE_NEWNET) != 0:
         reason = os.strerror(ctypes.get_errno())

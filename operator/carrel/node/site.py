@@ -38,6 +38,8 @@ class Site:
     node: str
     wire: WireLayer
     targets: tuple[Target, ...]
+    own_namespaces: frozenset[tuple[int, int]]
+    """Network namespaces of the node and of this process: never to be locked."""
     cgroup_root: Path
     proc: Path
     clock: Clock

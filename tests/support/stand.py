@@ -1,0 +1,176 @@
+"""The lock process on this machine: real kernel, real ledger, an API server in memory."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from carrel.cluster import JSON, Ref
+from carrel.cluster.refs import NAMESPACE, POD
+from carrel.flows.clock import FixedClock, SystemClock
+from carrel.kinds.node_report import NodeReportStatus
+from carrel.kinds.resource import Condition
+from carrel.ledger import Chain, open_chain
+from carrel.node import proof
+from carrel.node.agent import WORKSPACE, Agent
+from carrel.node.health import Health
+from carrel.node.netns import namespaces_of
+from carrel.node.nft import probe_wire_layer
+from carrel.node.processes import PROC
+from carrel.node.report import Reporter
+from carrel.node.scanner import Scanner
+from carrel.node.site import ExpectedDigests, Site
+from carrel.node.watched import Identity
+from carrel.rules.condition import find
+from support.fake_cluster import FakeCluster
+from support.ground import CGROUP, NODE_ADDRESS, Pod
+
+NODE = "node-1"
+NAME = "ws-stroke-0123456789ab"
+TARGETS = proof.targets(
+    node_addresses=(NODE_ADDRESS,), name_servers=("10.96.0.10",), api_server=("10.96.0.1", 443)
+)
+
+
+@dataclass
+class Stand:
+    """One agent and what it is told."""
+
+    cluster: FakeCluster
+    agent: Agent
+    site: Site
+    chain: Chain
+    clock: FixedClock
+    directory: Path
+
+    async def open_workspace(self, *, expires: timedelta = timedelta(hours=1)) -> None:
+        """Say that a workspace is in force on this node."""
+        await self.cluster.create(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAME}}
+        )
+        await self.cluster.create(
+            {
+                "apiVersion": "carrel.dev/v1alpha1",
+                "kind": "Workspace",
+                "metadata": {"name": NAME, "namespace": NAME},
+                "spec": {
+                    "grant": {"name": "stroke", "uid": "grant-1"},
+                    "admission": "Open",
+                    "expires": (self.clock.now() + expires).isoformat(),
+                    "nodes": [NODE],
+                },
+            }
+        )
+
+    async def close_workspace(self) -> None:
+        """Say that the grant is not in force any more."""
+        closed = {"spec": {"admission": "Closed"}}
+        await self.cluster.patch(Ref(WORKSPACE, NAME, NAME), closed, manager="test")
+
+    async def bind(self, pod: Pod, *, gate: str = "Ahead") -> None:
+        """Say that a pod was bound to this node."""
+        labels = {
+            "carrel.dev/role": "workspace",
+            "carrel.dev/workspace": NAME,
+            "carrel.dev/grant-uid": "grant-1",
+        }
+        metadata = {"name": "desk", "namespace": NAME, "labels": labels}
+        raw: JSON = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": metadata,
+            "spec": {"nodeName": NODE},
+        }
+        await self.cluster.create(raw)
+        ref = Ref(POD, "desk", NAME)
+        self.cluster.objects[ref]["metadata"]["uid"] = pod.uid
+        passed = {"name": "lock-gate", "state": {"terminated": {"exitCode": 0}}}
+        self.cluster.set_status(
+            ref, {"initContainerStatuses": [passed] if gate == "Passed" else []}
+        )
+
+    async def unbind(self) -> None:
+        """Say that the pod is gone."""
+        ref = Ref(POD, "desk", NAME)
+        await self.cluster.delete(ref, grace=1)
+        self.cluster.end_pod(ref)
+
+    def status(self) -> NodeReportStatus | None:
+        """Return what the agent said of the workspace."""
+        raw = self.cluster.objects[Ref(WORKSPACE, NAME, NAME)]
+        return self.site.reporter.known(Identity(NAME, NAME, raw["metadata"]["uid"]))
+
+    def condition(self, kind: str) -> Condition | None:
+        """Return one condition that the agent said."""
+        status = self.status()
+        return find(status.conditions, kind) if status else None
+
+    async def reason(self, kind: str, *reasons: str, seconds: float = 20) -> str:
+        """Wait until a condition gives one of these reasons, and return it."""
+
+        def said() -> bool:
+            found = self.condition(kind)
+            return found is not None and found.reason in reasons
+
+        await until(said, seconds=seconds, what=lambda: f"{kind} in {reasons}: {self.status()}")
+        found = self.condition(kind)
+        return found.reason if found else ""
+
+    def recorded(self) -> list[str]:
+        """Return the activities in the ledger's files."""
+        import json
+
+        lines = [
+            line
+            for file in sorted(self.directory.rglob("*.jsonl"))
+            for line in file.read_text().splitlines()
+        ]
+        return [json.loads(line)["event"]["activity"] for line in lines]
+
+
+async def until(
+    holds: Callable[[], bool], *, seconds: float = 20, what: Callable[[], str] = lambda: ""
+) -> None:
+    """Wait until something holds."""
+    for _ in range(round(seconds / 0.01)):
+        if holds():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"never came true: {what()}")
+
+
+@asynccontextmanager
+async def stand(directory: Path, *, cluster: FakeCluster | None = None) -> AsyncIterator[Stand]:
+    """Run an agent; leaving ends it as SIGKILL would, without any good-bye to the kernel."""
+    clock = FixedClock(SystemClock().now().astimezone(UTC))
+    cluster = cluster or FakeCluster(now=clock.now)
+    health = Health()
+    with open_chain(directory / "ledger", process="node-lock", clock=SystemClock()) as chain:
+        site = Site(
+            node=NODE,
+            wire=await probe_wire_layer(),
+            targets=TARGETS,
+            own_namespaces=namespaces_of(PROC / "self/ns/net"),
+            cgroup_root=CGROUP,
+            proc=PROC,
+            clock=clock,
+            ledger=chain,
+            reporter=Reporter(cluster, node=NODE, manager="carrel-node-lock", clock=clock),
+            scanner=Scanner(kubelet_root=directory / "kubelet"),
+            digests=ExpectedDigests(),
+            health=health,
+        )
+        agent = Agent(cluster, site=site, health=health)
+        running = asyncio.create_task(agent.run())
+        try:
+            yield Stand(cluster, agent, site, chain, clock, directory)
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+
+def in_an_hour() -> datetime:
+    """Return a time in the future."""
+    return SystemClock().now() + timedelta(hours=1)
