@@ -211,7 +211,8 @@ def report(*conditions: dict[str, Any], node: str = "node-a", **status: Any) -> 
 
 def prepared(**status: Any) -> NodeReport:
     """Return the report of a node that holds view and home."""
-    return report(condition("ViewReady"), condition("HomeReady"), viewDigest=DIGEST, **status)
+    said = {"viewDigest": DIGEST} | status
+    return report(condition("ViewReady"), condition("HomeReady"), **said)
 
 
 def observed_workspace(**changes: Any) -> ObservedWorkspace:
