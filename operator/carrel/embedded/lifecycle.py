@@ -190,13 +190,14 @@ def _make_images(instance: Instance) -> None:
 
 def _start_warden(instance: Instance) -> None:
     with (instance.logs / "warden.log").open("ab") as log:
-        subprocess.Popen(
-            [sys.executable, "-m", "carrel.embedded.warden", instance.name],
+        # Forked once more, so that it is nobody's child and outlives whoever calls this.
+        subprocess.run(
+            ["setsid", "--fork", sys.executable, "-m", "carrel.embedded.warden", instance.name],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             cwd="/",
-            start_new_session=True,
+            check=True,
         )
     made = instance.state / "children.json"
     _wait(instance, "the first process", made.exists, alive=lambda: True)

@@ -29,7 +29,7 @@ def blob(archive: Path, digest: str) -> bytes:
 
 def read(archive: Path) -> tuple[dict[str, Any], dict[str, Any], bytes]:
     """Manifest, configuration and layer of the archive's one image."""
-    manifest = json.loads(blob(archive, inside._digest(archive)))
+    manifest = json.loads(blob(archive, inside._manifest(archive)["digest"]))
     config = json.loads(blob(archive, manifest["config"]["digest"]))
     return manifest, config, blob(archive, manifest["layers"][0]["digest"])
 
@@ -76,7 +76,7 @@ def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "image.tar"
     file.write_bytes(content)
     with pytest.raises(EmbeddedError, match="is not an OCI archive"):
-        inside._digest(file)
+        inside._manifest(file)
 
 
 def test_an_archive_of_two_images_is_refused(tmp_path: Path) -> None:
@@ -84,4 +84,4 @@ def test_an_archive_of_two_images_is_refused(tmp_path: Path) -> None:
     index = json.dumps({"manifests": [{"digest": "sha256:a"}, {"digest": "sha256:b"}]}).encode()
     file.write_bytes(oci._tar({"index.json": (index, 0o644)}))
     with pytest.raises(EmbeddedError, match="holds 2 images"):
-        inside._digest(file)
+        inside._manifest(file)
