@@ -125,7 +125,7 @@ def install(
         arguments = [*platform, "--wait", f"--timeout={_seconds(timeout)}"]
         try:
             _helm(helm, arguments, kubeconfig=kubeconfig)
-            asyncio.run(_wait_for_agents(kubeconfig, timeout=timeout))
+            asyncio.run(_wait_for_agents(kubeconfig, patience=timeout))
         except ReleaseError as error:
             found = asyncio.run(_problems(kubeconfig))
             raise ReleaseError("\n".join((str(error), *found))) from error
@@ -217,10 +217,10 @@ async def _wait_for_end(cluster: Cluster) -> None:
         await wait_until(clock.now() + timedelta(seconds=1), clock=clock)
 
 
-async def _wait_for_agents(kubeconfig: Path, *, timeout: timedelta) -> None:
+async def _wait_for_agents(kubeconfig: Path, *, patience: timedelta) -> None:
     """Wait until every node has its agent: Helm counts one that may be away as there."""
     clock = SystemClock()
-    ends = clock.now() + timeout
+    ends = clock.now() + patience
     ref = Ref(_DAEMON_SET, "carrel-node", NAMESPACE_NAME)
     async with connect(kubeconfig, user_agent=MANAGER) as cluster:
         while True:
@@ -232,7 +232,7 @@ async def _wait_for_agents(kubeconfig: Path, *, timeout: timedelta) -> None:
             if clock.now() > ends:
                 raise ReleaseError(
                     f"Only {ready} of {wanted} node agents became ready within "
-                    f"{_seconds(timeout)}. Without one a node starts no workspace."
+                    f"{_seconds(patience)}. Without one a node starts no workspace."
                 )
             await wait_until(clock.now() + timedelta(seconds=1), clock=clock)
 
