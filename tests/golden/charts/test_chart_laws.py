@@ -1,7 +1,7 @@
 """What holds for every rendering: laws that no value may break."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ NAMES = ["minimal", "everything", "embedded"]
 
 
 @pytest.fixture(params=NAMES)
-def objects(request: pytest.FixtureRequest, render) -> Objects:
+def objects(request: pytest.FixtureRequest, render: Callable[[str], Objects]) -> Objects:
     """Each rendering in turn."""
     return render(request.param)
 
@@ -94,7 +94,9 @@ def test_every_container_states_its_memory(objects: Objects):
 
 def test_every_platform_pod_may_reach_the_api_server_and_nothing_else(objects: Objects):
     """The deny-all policy holds for all; the only egress rule is the API server's."""
-    policies = {each["metadata"]["name"]: each for each in objects if each["kind"] == "NetworkPolicy"}
+    policies = {
+        each["metadata"]["name"]: each for each in objects if each["kind"] == "NetworkPolicy"
+    }
     deny = policies["carrel-deny-all"]["spec"]
     assert deny == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     assert [name for name, each in policies.items() if "egress" in each["spec"]] == [

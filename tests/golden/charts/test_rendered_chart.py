@@ -6,6 +6,8 @@ Rewrite the pages with CARREL_REWRITE_GOLDENS=1 and review the difference.
 """
 
 import os
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ import pytest
 import yaml
 
 HERE = Path(__file__).parent
+Objects = list[dict[str, Any]]
+Template = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def _page(objects: list[dict[str, Any]], *, without: list[dict[str, Any]]) -> str:
@@ -28,7 +32,7 @@ def _page(objects: list[dict[str, Any]], *, without: list[dict[str, Any]]) -> st
 
 
 @pytest.mark.parametrize("name", ["minimal", "everything", "embedded"])
-def test_the_chart_renders_what_was_reviewed(name: str, render):
+def test_the_chart_renders_what_was_reviewed(name: str, render: Callable[[str], Objects]):
     """A difference is either a mistake or a page to rewrite and review."""
     page = _page(render(name), without=[] if name == "minimal" else render("minimal"))
     golden = HERE / f"{name}.yaml"
@@ -37,7 +41,7 @@ def test_the_chart_renders_what_was_reviewed(name: str, render):
     assert page == golden.read_text()
 
 
-def test_two_renderings_are_equal(template):
+def test_two_renderings_are_equal(template: Template):
     """Nothing is drawn by lot, so an upgrade without a change changes nothing."""
     assert template("everything").stdout == template("everything").stdout
 
@@ -81,7 +85,7 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("over", "namespace", "words"), REFUSALS)
 def test_a_value_that_cannot_be_meant_is_refused_in_words(
-    over: dict[str, Any], namespace: str, words: str, template
+    over: dict[str, Any], namespace: str, words: str, template: Template
 ):
     """Nothing is installed from values that contradict each other or open too much."""
     done = template("minimal", over, namespace=namespace)
