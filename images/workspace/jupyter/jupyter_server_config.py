@@ -13,7 +13,7 @@ c.ServerApp.jpserver_extensions = {
     "jupyter_server_terminals": False,
     "jupyterlab": True,
 }
-# Sockets in the runtime folder, which is 0700, instead of ports that anything in the pod can reach.
+# The channels of a kernel are sockets in the runtime folder (0700), not ports of the pod.
 c.KernelManager.transport = "ipc"
 c.LabApp.news_url = None
 c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"

@@ -8,6 +8,7 @@ The result is written last and appears whole: who sees it sees the end of the ru
 import json
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -41,14 +42,16 @@ def main(home: Path) -> int:
 
 def execute(notebook: nbformat.NotebookNode, *, folder: Path) -> str:
     """Execute every cell with `folder` as working directory; return why it stopped, or ''."""
-    client = NotebookClient(
-        notebook,
-        km=AsyncKernelManager(transport="ipc"),
-        timeout=CELL_SECONDS,
-        resources={"metadata": {"path": str(folder)}},
-    )
     try:
-        client.execute()
+        with tempfile.TemporaryDirectory() as sockets:
+            # Without the file's name the sockets would be looked for in two working directories.
+            connection = str(Path(sockets) / "kernel.json")
+            NotebookClient(
+                notebook,
+                km=AsyncKernelManager(transport="ipc", connection_file=connection),
+                timeout=CELL_SECONDS,
+                resources={"metadata": {"path": str(folder)}},
+            ).execute()
     except CellExecutionError as stopped:
         return f"{stopped.ename}: {stopped.evalue}"
     except Exception as broken:  # noqa: BLE001 - whatever breaks a run is its result, not a crash

@@ -3,7 +3,8 @@
 import json
 import re
 import subprocess
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -159,6 +160,15 @@ class Buildah:
     def forget(self, reference: str) -> None:
         """Drop `reference` and the layers that nothing else stands on; absent is fine."""
         self._call(["rmi", "--force", reference])
+
+    @contextmanager
+    def mounted(self, reference: str) -> Iterator[Path]:
+        """Show the file system of `reference` as a folder; changes to it are dropped at the end."""
+        container = self._do("from", "--pull=never", reference).strip()
+        try:
+            yield Path(self._do("mount", container).strip())
+        finally:
+            self._do("rm", container)
 
     def _do(self, *arguments: str) -> str:
         result = self._call(list(arguments))
