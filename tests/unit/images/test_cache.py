@@ -67,17 +67,22 @@ def aged(cache: Path, ages: dict[str, float]) -> Retention:
 
 
 def test_layers_go_when_they_are_neither_new_nor_used_lately(tmp_path: Path):
-    ages = {f"{n:02}": n * KEPT_SECONDS / 5 for n in range(KEPT + 3)}
-    retention = aged(tmp_path, ages)
-    assert retention.newest(ImageName.NODE) == sorted(ages)
-    assert retention.out_of_use(ImageName.NODE) == ["05", "06"]
+    ages = {"lately": 0.5 * KEPT_SECONDS, "long-ago": 2 * KEPT_SECONDS}
+    retention = aged(tmp_path, {f"new-{n}": n for n in range(KEPT)} | ages)
+    assert retention.newest(ImageName.NODE)[KEPT:] == ["lately", "long-ago"]
+    assert retention.out_of_use(ImageName.NODE) == ["long-ago"]
+
+
+def test_layers_stay_while_they_are_among_the_last_used(tmp_path: Path):
+    retention = aged(tmp_path, {f"{n}": (n + 2) * KEPT_SECONDS for n in range(KEPT)})
+    assert retention.out_of_use(ImageName.NODE) == []
 
 
 def test_a_use_makes_old_layers_new_again(tmp_path: Path):
-    retention = aged(tmp_path, {f"{n}": n * KEPT_SECONDS for n in range(KEPT + 2)})
-    retention.used(ImageName.NODE, "5")
-    assert retention.newest(ImageName.NODE)[0] == "5"
-    assert retention.out_of_use(ImageName.NODE) == ["3", "4"]
+    retention = aged(tmp_path, {f"{n}": (n + 2) * KEPT_SECONDS for n in range(KEPT + 1)})
+    retention.used(ImageName.NODE, f"{KEPT}")
+    assert retention.newest(ImageName.NODE)[0] == f"{KEPT}"
+    assert retention.out_of_use(ImageName.NODE) == [f"{KEPT - 1}"]
 
 
 def test_an_error_says_rule_finding_and_next_step():

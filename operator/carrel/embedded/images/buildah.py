@@ -78,6 +78,7 @@ class Buildah:
             "--isolation=chroot",
             "--pull=never",
             "--layers",
+            "--force-rm",
             f"--timestamp={EPOCH}",
             f"--signature-policy={self.policy}",
             f"--tag={reference}",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from carrel.embedded.images.recipes import ImageName
 
-KEPT = 4
+KEPT = 3
 """Archives kept per image, the last used ones."""
 
 KEPT_SECONDS = 3600.0
