@@ -1,18 +1,15 @@
 """`python -m carrel.node lock`: the privileged process; it parses nothing that a user wrote."""
 
-import asyncio
 import logging
-import signal
-from collections.abc import Coroutine
 
 from carrel.cluster import connect
 from carrel.flows.clock import SystemClock
-from carrel.ledger import Chain, LedgerBusyError, open_chain
 from carrel.node import proof
 from carrel.node.agent import Agent
 from carrel.node.health import Health
 from carrel.node.netns import namespaces_of
 from carrel.node.nft import lock_for, probe_wire_layer
+from carrel.node.process import open_own_chain, until_stopped
 from carrel.node.processes import PROC
 from carrel.node.report import Reporter
 from carrel.node.scanner import Scanner
@@ -67,29 +64,3 @@ def _own_namespaces() -> frozenset[tuple[int, int]]:
             f"node_namespace_is_unknown: {error}; the lock container must be privileged and see "
             "the node's processes (hostPID), or it might lock the node itself"
         ) from error
-
-
-async def open_own_chain(settings: Settings, process: str) -> Chain:
-    """Open the chain of this process, waiting while the one before us still writes it."""
-    while True:
-        try:
-            return open_chain(settings.ledger_dir, process=process, clock=SystemClock())
-        except LedgerBusyError:
-            log.info("another agent still writes the chain; waiting")
-            await asyncio.sleep(0.5)
-
-
-async def until_stopped(*work: Coroutine[object, object, None]) -> None:
-    """Run everything until SIGTERM or SIGINT, or until one of them fails."""
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    tasks = [asyncio.create_task(each) for each in work]
-    stopping = asyncio.create_task(stop.wait())
-    done, _ = await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
-    for task in (*tasks, stopping):
-        task.cancel()
-    await asyncio.gather(*tasks, stopping, return_exceptions=True)
-    for task in done - {stopping}:
-        task.result()

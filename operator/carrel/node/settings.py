@@ -8,6 +8,9 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from carrel.kinds.resource import Label, ObjectName
+from carrel.rules.facts import HomeProvision
+
+__all__ = ["HomeProvision", "Settings", "SettingsError", "name_servers"]
 
 
 class SettingsError(Exception):
@@ -36,6 +39,8 @@ class Settings(BaseModel):
     api_server: str = ""
     """Address and port of the API server that a workspace must not reach; the one that
     Kubernetes names in every pod unless stated."""
+    homes: HomeProvision = HomeProvision.NODE_IMAGE
+    """Where homes live; with a StorageClass the homes process has nothing to do."""
     metrics_port: Annotated[int, Field(ge=1, le=65_535)] = 8080
     """Port of /metrics and /healthz; each container of the pod needs its own."""
     kubeconfig: Path | None = None
