@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from carrel.cluster import Answer, Cluster, Deadline, KindRef, Ref, service_path
-from carrel.cluster.errors import Unavailable
+from carrel.cluster.errors import ClusterError, Unavailable
 from carrel.cluster.protocol import Body
 from carrel.flows.upload_folder import LocalFile, LocalRefusal, Survey, unreadable
 from carrel.flows.upload_memory import Begun, UploadMemory
@@ -20,7 +20,8 @@ from carrel.kinds.ingest import DatasetIngestSpec, SealedUpload, UploadState
 INGESTS = KindRef.of(DatasetIngest)
 MANAGER = "carrel-cli"
 PARALLEL = 8
-_IN_MEMORY = 8 * 2**20
+_IN_MEMORY = 2**20
+"""Larger bodies are streamed: aiohttp sends whole bytes without letting others run."""
 _BLOCK = 2**20
 _SLOWEST_BYTES_PER_SECOND = 256 * 1024
 _PATIENCE_SECONDS = 600.0
@@ -168,7 +169,7 @@ async def _send_all(
         async with asyncio.TaskGroup() as group:
             for _ in range(min(PARALLEL, len(files))):
                 group.create_task(send_some())
-    except* UploadError as errors:
+    except* (UploadError, ClusterError) as errors:
         raise errors.exceptions[0] from None
 
 
@@ -178,11 +179,11 @@ async def _send(file: LocalFile, door: "_Door", *, held: str, tally: _Tally) -> 
     except OSError as error:
         tally.refused.append(unreadable(file.path, error))
         return
-    if digest != held and not await door.put(file, digest=digest, size=size, body=body):
-        tally.refused.append(
-            LocalRefusal(file.path, "file_changes", "it changed while it was read; upload it later")
-        )
-        return
+    if digest != held:
+        refusal = await door.put(file, digest=digest, size=size, body=body)
+        if refusal is not None:
+            tally.refused.append(refusal)
+            return
     tally.digests[file.index] = (digest, size)
     done = tally.done
     tally.done = Uploaded(done.files + 1, done.bytes + size, done.held + (digest == held))
@@ -242,8 +243,10 @@ class _Door:
             start = page["next"]
         return held
 
-    async def put(self, file: LocalFile, *, digest: str, size: int, body: bytes | None) -> bool:
-        """Send one file; return whether it arrived as it was read before."""
+    async def put(
+        self, file: LocalFile, *, digest: str, size: int, body: bytes | None
+    ) -> LocalRefusal | None:
+        """Send one file; return why this one file cannot go."""
         headers = {
             "Carrel-Content-SHA256": digest,
             "Content-Type": "application/octet-stream",
@@ -256,7 +259,15 @@ class _Door:
             size=size,
             body=lambda: _streamed(file.path, size=size) if body is None else body,
         )
-        return answer.status != 422
+        match answer.status:
+            case 413:
+                return LocalRefusal(
+                    file.path, "file_is_too_large", "larger than the platform takes"
+                )
+            case 422:
+                return LocalRefusal(file.path, "file_changes", "it changed while it was read")
+            case _:
+                return None
 
     async def _asked(
         self,
@@ -303,8 +314,12 @@ def _passes(answer: Answer) -> bool:
     return answer.status == 429 or (answer.status >= 500 and answer.status != 507)
 
 
+_OF_ONE_FILE = frozenset({413, 422})
+"""Refusals that concern one file and leave the others to go on."""
+
+
 def _judged(answer: Answer) -> Answer:
-    if answer.status < 400 or answer.status == 422:
+    if answer.status < 400 or answer.status in _OF_ONE_FILE:
         return answer
     raise UploadError(_sentence(answer))
 

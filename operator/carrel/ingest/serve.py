@@ -78,12 +78,13 @@ async def serve(
 async def _listening(
     application: web.Application, port: int, context: ssl.SSLContext
 ) -> AsyncIterator[int]:
-    runner = web.AppRunner(application, access_log=None)
+    runner = web.AppRunner(application, access_log=None, lingering_time=2.0)
     await runner.setup()
     try:
         site = web.TCPSite(runner, port=port, ssl_context=context)
         await site.start()
-        yield int(runner.addresses[0][1])
+        # Port 0 gives each address family a port of its own; tests speak IPv4.
+        yield next(int(address[1]) for address in runner.addresses if len(address) == 2)
     finally:
         await runner.cleanup()
 
