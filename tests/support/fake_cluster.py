@@ -4,10 +4,11 @@ Server-side apply removes what the same manager applied before and no longer doe
 waits for finalizers; a namespace takes its content with it; a pod on a node stays until
 somebody plays kubelet. Lists are atomic. tests/cluster/operator holds it against the real one.
 """
+# ruff: noqa: ARG002, D102 - the Protocol says what each method is given and does
 
 import asyncio
-import copy
 import itertools
+import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
@@ -17,6 +18,9 @@ from carrel.cluster import JSON, Answer, Change, ChangeType, Cluster, Deadline, 
 from carrel.cluster.errors import Conflict, Forbidden, NotFound
 from carrel.cluster.protocol import Body
 from carrel.cluster.refs import NAMESPACE, POD, Objects
+
+_ATOMIC = {"podSelector"}
+"""Maps that the server replaces whole (x-kubernetes-map-type: atomic)."""
 
 _UNVERSIONED = ("status", "metadata")
 
@@ -28,13 +32,15 @@ class FakeCluster(Cluster):
         self.objects: dict[Ref, JSON] = {}
         self.writes: list[str] = []
         """Every write that changed something, as verb and object."""
+        self.listeners: list[Callable[[Change], None]] = []
+        """Called with every change at once, as a watch without delay."""
         self._now = now
         self._versions = itertools.count(1)
         self._applied: dict[tuple[Ref, str, str], JSON] = {}
         self._watchers: dict[KindRef, list[asyncio.Queue[Change]]] = defaultdict(list)
 
     async def get(self, ref: Ref, *, deadline: Deadline | None = None) -> JSON | None:
-        return copy.deepcopy(self.objects.get(ref))
+        return _copied(self.objects.get(ref))
 
     async def list(
         self,
@@ -46,7 +52,7 @@ class FakeCluster(Cluster):
         deadline: Deadline | None = None,
     ) -> Objects:
         return [
-            copy.deepcopy(obj)
+            _copied(obj)
             for ref, obj in self.objects.items()
             if ref.kind == kind and namespace in {None, ref.namespace} and _selected(obj, labels)
         ]
@@ -56,7 +62,7 @@ class FakeCluster(Cluster):
         if ref not in self.objects:
             if "uid" in obj["metadata"]:
                 raise Conflict("the object with this UID is gone", call=f"apply {ref}")
-            self._applied[ref, manager, ""] = copy.deepcopy(obj)
+            self._applied[ref, manager, ""] = _copied(obj)
             return await self.create(obj)
         return self._merge(ref, obj, manager=manager, part="")
 
@@ -79,7 +85,7 @@ class FakeCluster(Cluster):
             if "deletionTimestamp" in place["metadata"]:
                 raise Forbidden("the namespace is being terminated", call=f"create {ref}")
         number = next(self._versions)
-        stored = copy.deepcopy(obj)
+        stored = _copied(obj)
         stored.pop("status", None)
         stored["metadata"] |= {
             "uid": f"uid-{number}",
@@ -90,7 +96,7 @@ class FakeCluster(Cluster):
         self.objects[ref] = stored
         self.writes.append(f"create {ref}")
         self._tell(ChangeType.ADDED, ref)
-        return copy.deepcopy(stored)
+        return _copied(stored)
 
     async def patch(
         self, ref: Ref, patch: JSON, *, manager: str, deadline: Deadline | None = None
@@ -116,7 +122,7 @@ class FakeCluster(Cluster):
         self._require(ref, {"uid": uid} if uid else {}, call=f"delete {ref}")
         if "deletionTimestamp" in obj["metadata"]:
             return
-        changed = copy.deepcopy(obj)
+        changed = _copied(obj)
         changed["metadata"]["deletionTimestamp"] = self._stamp()
         self._store(ref, changed, call=f"delete {ref}")
         for inner in [each for each in self.objects if each.namespace == ref.name]:
@@ -172,7 +178,7 @@ class FakeCluster(Cluster):
         fields = {part: obj[part]} if part else {k: v for k, v in obj.items() if k != "status"}
         before = self._applied.get((ref, manager, part), {})
         changed = _without(self.objects[ref], before, kept=fields)
-        self._applied[ref, manager, part] = copy.deepcopy(fields)
+        self._applied[ref, manager, part] = _copied(fields)
         changed = _merged(changed, fields)
         changed["metadata"] = {
             **changed["metadata"],
@@ -184,14 +190,14 @@ class FakeCluster(Cluster):
         before = self.objects[ref]
         if changed != before:
             self.writes.append(call)
-            changed = copy.deepcopy(changed)
+            changed = _copied(changed)
             changed["metadata"]["resourceVersion"] = str(next(self._versions))
             if any(changed.get(k) != before.get(k) for k in changed if k not in _UNVERSIONED):
                 changed["metadata"]["generation"] = before["metadata"]["generation"] + 1
             self.objects[ref] = changed
             self._tell(ChangeType.MODIFIED, ref)
             self._collect(ref)
-        return copy.deepcopy(changed)
+        return _copied(changed)
 
     def _collect(self, ref: Ref) -> None:
         """Remove an object whose deletion nothing holds up any more."""
@@ -217,10 +223,17 @@ class FakeCluster(Cluster):
 
     def _tell(self, kind: ChangeType, ref: Ref) -> None:
         for queue in self._watchers[ref.kind]:
-            queue.put_nowait(Change(type=kind, object=copy.deepcopy(self.objects[ref])))
+            queue.put_nowait(Change(type=kind, object=_copied(self.objects[ref])))
+        for listener in self.listeners:
+            listener(Change(type=kind, object=_copied(self.objects[ref])))
 
     def _stamp(self) -> str:
         return self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _copied(value: Any) -> Any:
+    """Objects are JSON; this is ten times as fast as copy.deepcopy."""
+    return json.loads(json.dumps(value))
 
 
 def _merged(live: JSON, patch: Mapping[str, Any]) -> JSON:
@@ -229,11 +242,11 @@ def _merged(live: JSON, patch: Mapping[str, Any]) -> JSON:
     for key, value in patch.items():
         if value is None:
             result.pop(key, None)
-        elif isinstance(value, Mapping):
+        elif isinstance(value, Mapping) and key not in _ATOMIC:
             inner = result.get(key)
             result[key] = _merged(inner if isinstance(inner, dict) else {}, value)
         else:
-            result[key] = copy.deepcopy(value)
+            result[key] = _copied(value)
     return result
 
 
@@ -245,7 +258,7 @@ def _without(live: JSON, before: Mapping[str, Any], *, kept: Mapping[str, Any]) 
             result.pop(key, None)
         elif isinstance(value, Mapping) and isinstance(result.get(key), dict):
             inner = kept[key]
-            result[key] = _without(result[key], value, kept=inner if inner else {})
+            result[key] = _without(result[key], value, kept=inner or {})
     return result
 
 

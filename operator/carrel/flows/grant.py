@@ -7,7 +7,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from carrel.cluster.errors import NotFound
-from carrel.cluster.refs import JSON, NAMESPACE, NODE, Ref
+from carrel.cluster.refs import JSON, NAMESPACE, NODE, Ref, ref_of
 from carrel.flows.malformed import malformed_status
 from carrel.flows.records import workspace_event
 from carrel.flows.store import (
@@ -72,7 +72,7 @@ async def reconcile_grant(name: str, around: Surroundings) -> datetime | None:
     await _answer_approvals(observed, verdict, around)
     await write_status(stored, verdict.status.to_wire(), around)
     if grant.metadata.deletion_timestamp is not None and grant_may_go(observed.workspaces):
-        await let_go(stored, around)
+        await let_go(ref_of(stored), around)
     return verdict.next_change
 
 

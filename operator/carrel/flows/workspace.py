@@ -87,7 +87,7 @@ async def reconcile_workspace(name: str, around: Surroundings) -> datetime | Non
     await _release(workspace, verdict, around)
     await write_status(stored, verdict.status.to_wire(), around)
     if verdict.finalizer is Release.RELEASE:
-        await let_go(stored, around)
+        await let_go(ref_of(stored), around)
     return verdict.next_change
 
 

@@ -94,20 +94,21 @@ async def hold(stored: JSON, around: Surroundings) -> bool:
     return True
 
 
-async def let_go(stored: JSON, around: Surroundings) -> bool:
-    """Take our finalizer off an object."""
-    present = stored["metadata"].get("finalizers", [])
-    if FINALIZER not in present:
+async def let_go(ref: Ref, around: Surroundings) -> bool:
+    """Take our finalizer off an object, as it stands after whatever was written before."""
+    live = around.store.get(ref)
+    present = [] if live is None else live["metadata"].get("finalizers", [])
+    if live is None or FINALIZER not in present:
         return False
     patch = {
         "metadata": {
-            "uid": stored["metadata"]["uid"],
-            "resourceVersion": stored["metadata"]["resourceVersion"],
+            "uid": live["metadata"]["uid"],
+            "resourceVersion": live["metadata"]["resourceVersion"],
             "finalizers": [each for each in present if each != FINALIZER],
         }
     }
     try:
-        await around.cluster.patch(ref_of(stored), patch, manager=_FINALIZER_MANAGER)
+        await around.cluster.patch(ref, patch, manager=_FINALIZER_MANAGER)
     except NotFound:
         return False
     return True
