@@ -1,6 +1,9 @@
 """Pods of one small program, for tests that ask what a node lets through."""
 
 import json
+import select
+import time
+from collections.abc import Callable
 from typing import Any
 
 from carrel.embedded import Instance, kubectl
@@ -72,3 +75,11 @@ def run_pod(instance: Instance, made: dict[str, Any]) -> str:
     ended = "--for=jsonpath={.status.phase}=Succeeded"
     kubectl(instance, "wait", at, ended, f"pod/{meta['name']}", "--timeout=90s")
     return kubectl(instance, "logs", at, meta["name"]).strip()
+
+
+def wait_for(what: Callable[[], bool], *, seconds: float = 60) -> None:
+    """Look again and again until it is true; fails after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        select.select([], [], [], 0.1)

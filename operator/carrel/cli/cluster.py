@@ -125,7 +125,8 @@ def down(
     with refusals():
         data = lifecycle.Data.KEEP if keep_data else lifecycle.Data.REMOVE
         was_there = lifecycle.down(instance, data=data)
-        word = "is gone" if was_there else "does not exist; nothing to do"
+        ended = "is stopped, its data are kept" if keep_data else "is gone"
+        word = ended if was_there else "does not exist; nothing to do"
         say.print(f"The instance {instance!r} {word}.")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from carrel.embedded import config
-from carrel.embedded.gates import Gate, Https, LoopbackPort, UnixSocket
+from carrel.embedded.gates import FileThere, Gate, Https, LoopbackPort, UnixSocket
 from carrel.embedded.instance import API_SERVER_PORT, Instance
 from carrel.embedded.parts import Network
 
@@ -57,7 +57,8 @@ def children(instance: Instance) -> tuple[Child, ...]:
         Child(
             name="volumes",
             command=(sys.executable, "-m", "carrel.embedded.volumes", instance.name),
-            after=(api,),
+            # Its rights are among the objects that `up` applies.
+            after=(FileThere(path=instance.state / "ready"),),
         ),
     )
     match instance.network:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from carrel.embedded import build, parts
 from carrel.embedded.errors import EmbeddedError
 from carrel.embedded.instance import state_root
 from carrel.embedded.parts import Network
@@ -74,6 +75,7 @@ _CILIUM_TOOLS: Final = (
 
 def examine(network: Network) -> tuple[Check, ...]:
     """Look at everything that an instance with this network needs; changes nothing."""
+    to_compile = _CACHE_AT_LEAST if build.missing(parts.needed(network)) else 0
     tools = _TOOLS if network is Network.BRIDGE else (*_TOOLS, *_CILIUM_TOOLS)
     return (
         _rights(),
@@ -81,7 +83,7 @@ def examine(network: Network) -> tuple[Check, ...]:
         *(_tool(tool) for tool in tools),
         _go(),
         _memory(),
-        _disk("disk for compiled programs", cache_root(), _CACHE_AT_LEAST, "CARREL_CACHE"),
+        _disk("disk for compiled programs", cache_root(), to_compile, "CARREL_CACHE"),
         _disk("disk for instances", state_root(), _STATE_AT_LEAST, "CARREL_STATE"),
     )
 

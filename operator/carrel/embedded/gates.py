@@ -30,6 +30,17 @@ class UnixSocket:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FileThere:
+    """Open once this file exists."""
+
+    path: Path
+
+    def is_open(self) -> bool:
+        """Whether it exists."""
+        return self.path.exists()
+
+
+@dataclass(frozen=True, kw_only=True)
 class LoopbackPort:
     """Open once somebody listens on this port of the instance's loopback."""
 

@@ -35,6 +35,7 @@ from carrel.embedded.instance import (
     allocation_lock,
     check_port,
     every_instance,
+    first_process,
     forget,
     is_running,
     read_instance,
@@ -98,6 +99,10 @@ def down(name: str, *, data: Data) -> bool:
     if instance is None:
         return False
     with allocation_lock():
+        if data is Data.REMOVE and is_running(instance):
+            # Nothing is kept, so nobody needs time to end well; the warden cleans up after it.
+            with suppress(EmbeddedError, ProcessLookupError):
+                os.kill(first_process(instance), signal.SIGKILL)
         _end(instance)
         if data is Data.REMOVE:
             forget(instance)

@@ -22,6 +22,17 @@ def disk_path(number: int) -> str:
     return f"{RUN}/local/{number}"
 
 
+def volume_path(number: int) -> str:
+    """Return the folder that is offered as a volume: the disk without its lost+found."""
+    return f"{disk_path(number)}/data"
+
+
+def prepare_volume(path: Path) -> None:
+    """Make sure that a folder offered as a volume exists and that any pod's user may write."""
+    path.mkdir(exist_ok=True)
+    path.chmod(0o777)
+
+
 def make(instance: Instance) -> None:
     """Mount everything; the caller is the first process of a new mount namespace."""
     # Pods may ask for mounts that travel both ways; that must end at this namespace's edge,
@@ -73,6 +84,7 @@ def _mount_disk(instance: Instance, number: int) -> None:
     target = Path(disk_path(number))
     target.mkdir(parents=True)
     _run("mount", "-o", "loop,nodev,nosuid", str(_image(instance, number)), str(target))
+    prepare_volume(Path(volume_path(number)))
 
 
 def _mount_for_cilium() -> None:

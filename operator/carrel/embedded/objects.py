@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from carrel.embedded import config
 from carrel.embedded.instance import Instance
-from carrel.embedded.mounts import DISK_BYTES, DISKS, disk_path
+from carrel.embedded.mounts import DISK_BYTES, DISKS, volume_path
 from carrel.embedded.parts import Network
 
 STORAGE_CLASS: Final = "carrel-local"
@@ -111,7 +111,7 @@ def _volume(instance: Instance, number: int) -> Object:
             "volumeMode": "Filesystem",
             "persistentVolumeReclaimPolicy": "Retain",
             "storageClassName": STORAGE_CLASS,
-            "local": {"path": f"{disk_path(number)}/data"},
+            "local": {"path": volume_path(number)},
             "nodeAffinity": {
                 "required": {"nodeSelectorTerms": [{"matchExpressions": [on_this_node]}]}
             },

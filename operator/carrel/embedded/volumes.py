@@ -13,20 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from carrel.embedded.instance import Instance, read_instance
-from carrel.embedded.mounts import DISKS, disk_path
+from carrel.embedded.mounts import prepare_volume
 from carrel.embedded.objects import STORAGE_CLASS
-
-
-def prepare(path: Path) -> None:
-    """Make sure that the folder offered as a volume exists, open to its pods' groups."""
-    path.mkdir(exist_ok=True)
-    path.chmod(0o777)
 
 
 def empty(path: Path) -> None:
     """Remove everything below the folder and make it anew; raises when something stays."""
     shutil.rmtree(path)
-    prepare(path)
+    prepare_volume(path)
 
 
 def is_released(volume: dict[str, Any]) -> bool:
@@ -39,9 +33,13 @@ def is_released(volume: dict[str, Any]) -> bool:
 
 
 def _changes(instance: Instance) -> Iterator[dict[str, Any]]:
+    """Every state of every volume, for as long as kubectl ends without an error."""
     command = [*_kubectl(instance), "get", "persistentvolumes", "--watch", "--output=json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        yield from _documents(process.stdout or ())
+    ended_well = True
+    while ended_well:  # the API server ends each watch after a while
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            yield from _documents(process.stdout or ())
+        ended_well = process.returncode == 0
 
 
 def _documents(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
@@ -75,12 +73,10 @@ def _kubectl(instance: Instance) -> tuple[str, str]:
 
 
 def main() -> None:
-    """Entry point: `python -m carrel.embedded.volumes NAME`; ends when the watch does."""
+    """Entry point: `python -m carrel.embedded.volumes NAME`; ends when kubectl fails."""
     instance = read_instance(sys.argv[1])
     if instance is None:
         raise SystemExit(f"There is no instance {sys.argv[1]!r} in the state root.")
-    for number in range(DISKS):
-        prepare(Path(disk_path(number), "data"))
     for volume in _changes(instance):
         if is_released(volume):
             empty(Path(volume["spec"]["local"]["path"]))

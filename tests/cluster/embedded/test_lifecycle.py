@@ -4,8 +4,7 @@ import json
 import os
 import select
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +23,7 @@ from carrel.embedded import (
     run_inside,
 )
 from carrel.embedded.instance import first_process, read_instance
+from support.probe_pods import wait_for
 
 pytestmark = pytest.mark.root
 _NAME, _PORT = "test-life", 18445
@@ -31,13 +31,6 @@ _NAME, _PORT = "test-life", 18445
 
 def up(name: str = _NAME, port: int = _PORT) -> Instance | None:
     return lifecycle.up(name, port=port, with_network=Network.BRIDGE, note=lambda _s, _t: None)
-
-
-def wait_for(what: Callable[[], bool], *, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        select.select([], [], [], 0.1)
 
 
 def volume_phase(instance: Instance, number: int) -> str:

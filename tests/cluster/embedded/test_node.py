@@ -8,7 +8,9 @@ import urllib.request
 import pytest
 
 from carrel.embedded import Instance, Person, arrived, kubectl, run_inside
+from carrel.embedded.instance import FRONT_DOOR_NODE_PORT
 from support import probe_pods as support
+from support.probe_pods import wait_for
 
 pytestmark = pytest.mark.root
 _INTERNET = ["203.0.113.1", "80", "5"]
@@ -57,6 +59,29 @@ def test_a_pod_cannot_begin_a_conversation_with_the_host(unenforced: Instance) -
     arguments = [unenforced.host_ip, str(unenforced.port), "2"]
     made = support.pod("probe", namespace="to-host", arguments=arguments)
     assert support.run_pod(unenforced, made) == "0 of 2"
+
+
+def test_the_front_door_is_reached_through_the_host_s_loopback(unenforced: Instance) -> None:
+    door = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "door", "namespace": "kube-system"},
+        "spec": {
+            "type": "NodePort",
+            "selector": {"k8s-app": "kube-dns"},
+            "ports": [{"port": 8080, "nodePort": FRONT_DOOR_NODE_PORT}],
+        },
+    }
+    support.apply(unenforced, door)
+    wait_for(lambda: _get(f"http://127.0.0.1:{unenforced.port}/health") == "OK")
+
+
+def _get(url: str) -> str:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as reply:  # noqa: S310  # http on loopback
+            return str(reply.read().decode("ascii"))
+    except OSError:
+        return ""
 
 
 def test_the_host_s_processes_and_sockets_are_out_of_sight(enforcing: Instance) -> None:
