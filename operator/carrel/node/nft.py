@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -34,7 +35,8 @@ class Destination:
     """Where refused packets wanted to go."""
 
     address: str
-    protocol: str
+    protocol: int
+    """Number of the protocol: nft writes its name only where /etc/protocols knows it."""
     port: int
 
 
@@ -186,8 +188,13 @@ def _counters(document: Any) -> Mapping[Counter, int]:
 
 def _destinations(document: Any) -> Mapping[Destination, int]:
     return {
-        Destination(*element["elem"]["val"]["concat"]): element["elem"]["counter"]["packets"]
+        _destination(*element["elem"]["val"]["concat"]): element["elem"]["counter"]["packets"]
         for found in _named(document, "set")
         if found["name"] in ("refused4", "refused6")
         for element in found.get("elem", ())
     }
+
+
+def _destination(address: str, protocol: str | int, port: int) -> Destination:
+    number = protocol if isinstance(protocol, int) else socket.getprotobyname(protocol)
+    return Destination(address, number, port)

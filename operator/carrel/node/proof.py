@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from carrel.node.canaries import Canary, Outcome, Probe, Target
 from carrel.node.nft import Destination, Refused
-from carrel.render.nft import Counter
+from carrel.render.nft import TCP, UDP, Counter
 
 _LARGEST = 16_384
 
@@ -160,5 +160,5 @@ def _rise(before: Mapping[K, int], after: Mapping[K, int], key: K) -> int:
 
 def destination(target: Target) -> Destination:
     """Return how the kernel names where a target points to."""
-    protocol = "tcp" if target.probe is Probe.TCP else "udp"
+    protocol = TCP if target.probe is Probe.TCP else UDP
     return Destination(str(ipaddress.ip_address(target.address)), protocol, target.port)

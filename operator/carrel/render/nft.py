@@ -160,7 +160,11 @@ _INET_COUNTERS = "".join(
     f"  counter {counter} {{ }}\n" for counter in Counter if counter is not Counter.WIRE
 )
 
-_PORTS = "{ tcp, udp, dccp, sctp, udplite }"
+# By number: an image without /etc/protocols knows no names.
+TCP, UDP = 6, 17
+_ICMP, _IGMP, _ICMPV6, _DCCP, _SCTP, _UDPLITE = 1, 2, 58, 33, 132, 136
+_PINGS = f"{{ {_ICMP}, {_ICMPV6} }}"
+_PORTS = f"{{ {TCP}, {UDP}, {_DCCP}, {_SCTP}, {_UDPLITE} }}"
 
 _MEMBERSHIP = (
     "{ mld-listener-query, mld-listener-report, mld-listener-done, "
@@ -170,15 +174,15 @@ _MEMBERSHIP = (
 _REFUSE = f"""\
   chain refuse {{
     counter name {Counter.TOTAL}
-    meta l4proto igmp counter name {Counter.MEMBERSHIP} reject with icmpx admin-prohibited
+    meta l4proto {_IGMP} counter name {Counter.MEMBERSHIP} reject with icmpx admin-prohibited
     icmpv6 type {_MEMBERSHIP} counter name {Counter.MEMBERSHIP} drop
-    meta l4proto tcp counter name {Counter.TCP}
-    meta l4proto udp counter name {Counter.UDP}
-    meta l4proto {{ icmp, ipv6-icmp }} counter name {Counter.ICMP}
-    meta l4proto != {{ tcp, udp, icmp, ipv6-icmp }} counter name {Counter.OTHER}
+    meta l4proto {TCP} counter name {Counter.TCP}
+    meta l4proto {UDP} counter name {Counter.UDP}
+    meta l4proto {_PINGS} counter name {Counter.ICMP}
+    meta l4proto != {{ {TCP}, {UDP}, {_ICMP}, {_ICMPV6} }} counter name {Counter.OTHER}
     meta l4proto {_PORTS} update @refused4 {{ ip daddr . meta l4proto . th dport }}
     meta l4proto {_PORTS} update @refused6 {{ ip6 daddr . meta l4proto . th dport }}
-    meta l4proto tcp reject with tcp reset
+    meta l4proto {TCP} reject with tcp reset
     reject with icmpx admin-prohibited
   }}
 """
@@ -204,7 +208,7 @@ def _inet(lock: Lock, counts: Counts) -> str:
             f"    {reply} {WORKSPACE_PORT} ip6 daddr @gateways6 accept\n"
         )
         in_ = (
-            "    meta l4proto { icmp, ipv6-icmp } ct state related accept\n"
+            f"    meta l4proto {_PINGS} ct state related accept\n"
             f"    ip saddr @gateways4 {knock}\n"
             f"    ip6 saddr @gateways6 {knock}\n"
         )

@@ -74,10 +74,10 @@ async def test_every_refusal_is_counted_by_protocol_and_destination(
         Counter.WIRE: 1,
     }
     assert refused.destinations == {
-        nft.Destination("203.0.113.1", "tcp", 80): 1,
-        nft.Destination("8.8.8.8", "udp", 53): 1,
-        nft.Destination("2001:db8::1", "tcp", 80): 1,
-        nft.Destination("2001:db8::1", "udp", 53): 1,
+        nft.Destination("203.0.113.1", 6, 80): 1,
+        nft.Destination("8.8.8.8", 17, 53): 1,
+        nft.Destination("2001:db8::1", 6, 80): 1,
+        nft.Destination("2001:db8::1", 17, 53): 1,
     }
 
 
