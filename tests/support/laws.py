@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from carrel.kinds import AccessGrant, Dataset
+from carrel.kinds import AccessGrant, Dataset, NodeReport
 from carrel.kinds.approval import ApprovedScope
 from carrel.rules import (
     HomeProvision,
@@ -21,6 +21,7 @@ from carrel.rules import (
     scope_text,
 )
 from support.samples import (
+    DIGEST,
     NOW,
     approval,
     condition,
@@ -34,13 +35,15 @@ from support.samples import (
 )
 
 START, END = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)
+DURING = START + timedelta(days=10, seconds=1)
+"""After the start of every grant that is drawn, before the end of most."""
 FAMILIES = ("chest-ct", "head-mr", "knee-mr")
 DATASETS: dict[str, Dataset] = {f"{name}.v1": dataset(name=name) for name in FAMILIES}
 PEOPLE = ("ada", "grace", "zoe")
 SITES = st.builds(
     SiteFacts,
     user_prefix=st.just("oidc:"),
-    network_policy=st.sampled_from(PolicyEnforcement),
+    network_policy=st.sampled_from((PolicyEnforcement.ENFORCED, *PolicyEnforcement)),
     homes=st.sampled_from(HomeProvision),
 )
 
@@ -79,7 +82,7 @@ BATCHES = st.fixed_dictionaries(
 def grants(draw: st.DrawFn) -> AccessGrant:
     """Draw a grant of some of three datasets for some of three people."""
     start = draw(st.integers(0, 10))
-    end = draw(st.integers(start + 1, 40))
+    end = draw(st.integers(start + 1, 20) | st.integers(11, 40))
     return grant(
         researchers=[{"subject": name} for name in draw(some(PEOPLE, least=1))],
         datasets=draw(references()),
@@ -152,8 +155,8 @@ WORKSPACES = st.builds(
         status=status,
     ),
     name=st.sampled_from(("ada", "grace", "gone")),
-    desired=st.sampled_from(("Running", "Stopped")),
-    admission=st.sampled_from(("Open", "Closed")),
+    desired=st.sampled_from(("Running", "Running", "Stopped")),
+    admission=st.sampled_from(("Open", "Open", "Closed")),
     after=st.sampled_from((None, "2026-11-21T00:00:00Z", "2026-11-23T00:00:00Z")),
     nodes=some(("node-a", "node-b")),
     status=st.sampled_from((None, {"podUID": "p-1", "node": "node-a"})),
@@ -161,82 +164,84 @@ WORKSPACES = st.builds(
 """Workspaces in any state that the API server lets exist."""
 
 
+def mostly(usual: Any, *others: Any) -> st.SearchStrategy[Any]:
+    """Return a strategy that draws `usual` about five times in six."""
+    return st.sampled_from((*[usual] * 5 * max(1, len(others)), *others))
+
+
+NODES = st.lists(
+    st.builds(ReadyNode, name=st.sampled_from(("node-a", "node-b")), workspaces=st.integers(0, 3)),
+    max_size=2,
+    unique_by=lambda node: node.name,
+)
+TIMES = (DURING, START - timedelta(days=1), END + timedelta(days=60))
+
+
 @st.composite
 def observed_grants(draw: st.DrawFn) -> ObservedGrant:
-    """Draw a grant with approvals, workspaces and surroundings that need not fit."""
+    """Draw a grant with approvals, workspaces and surroundings that mostly fit."""
     asked = draw(grants())
-    approved = draw(grants() | st.just(asked))
-    state = draw(st.sampled_from(("Active", "Active", "Active", "Suspended", "Revoked")))
-    deleting = draw(st.sampled_from((None, None, NOW.isoformat())))
+    approved = asked if draw(mostly(True, False)) else draw(grants())
+    deleting = draw(mostly(None, NOW.isoformat()))
+    state = draw(mostly("Active", "Suspended", "Revoked"))
     whole = grant(
         **(asked.spec.to_wire() | {"state": state}),
         metadata={"deletionTimestamp": deleting} if deleting else None,
     )
-    names = {item.object_name for item in whole.spec.datasets}
-    found = draw(st.just(sorted(names)) | some(sorted(names)))
+    names = sorted({item.object_name for item in whole.spec.datasets})
+    found = names if draw(mostly(True, False)) else draw(some(names))
+    yes = approval(scope_text(scope_of(approved)))
     return observed_grant(
         grant=whole,
         datasets={name: DATASETS[name] for name in found},
-        approvals=draw(st.sampled_from(((), (approval(scope_text(scope_of(approved))),)))),
+        approvals=draw(mostly((yes,), ())),
         workspaces=tuple(
-            draw(st.lists(WORKSPACES, max_size=3, unique_by=lambda w: w.metadata.name))
+            draw(st.lists(WORKSPACES, max_size=3, unique_by=lambda item: item.metadata.name))
         ),
-        nodes=tuple(
-            draw(
-                st.lists(
-                    st.builds(
-                        ReadyNode,
-                        name=st.sampled_from(("node-a", "node-b")),
-                        workspaces=st.integers(0, 3),
-                    ),
-                    max_size=2,
-                    unique_by=lambda n: n.name,
-                )
-            )
-        ),
+        nodes=tuple(draw(NODES)),
         site=draw(SITES),
-        now=draw(st.datetimes(datetime(2026, 10, 20), datetime(2027, 1, 20))).replace(tzinfo=UTC),  # noqa: DTZ001 - hypothesis wants naive bounds
+        now=draw(mostly(*TIMES)),
+    )
+
+
+CONDITIONS = ("ViewReady", "HomeReady", "LockLoaded", "GateProven", "CgroupEmpty", "HomeReleased")
+PODS = st.builds(
+    ObservedPod,
+    uid=mostly("p-1", "p-2"),
+    stage=mostly(PodStage.READY, *PodStage),
+    node=mostly("node-a", "node-b", None),
+    view_digest=mostly(DIGEST, ""),
+    class_digest=st.just(DIGEST),
+    deletion_asked=mostly(None, NOW),
+    finished_at=st.sampled_from((None, NOW)),
+    obstacle=st.just(""),
+    times=st.just({}),
+)
+
+
+@st.composite
+def reports(draw: st.DrawFn, node: str) -> NodeReport:
+    """Draw what a node says of the workspace."""
+    said = CONDITIONS if draw(mostly(True, False)) else draw(some(CONDITIONS))
+    about = {"podUID": draw(mostly("p-1", "p-2", None)), "viewDigest": draw(mostly(DIGEST, None))}
+    return report(
+        *(condition(kind, draw(mostly("True", "False", "Unknown"))) for kind in said),
+        node=node,
+        **{key: value for key, value in about.items() if value is not None},
     )
 
 
 @st.composite
 def observed_workspaces(draw: st.DrawFn) -> ObservedWorkspace:
-    """Draw a workspace with reports and a pod that need not fit."""
-    statuses = st.sampled_from(("True", "False", "Unknown"))
-    kinds = some(
-        ("ViewReady", "HomeReady", "LockLoaded", "GateProven", "CgroupEmpty", "HomeReleased")
-    )
-    reports = [
-        report(
-            *(condition(kind, draw(statuses)) for kind in draw(kinds)),
-            node=node,
-            **({"podUID": uid} if (uid := draw(st.sampled_from((None, "p-1", "p-2")))) else {}),
-            **(
-                {"viewDigest": view}
-                if (view := draw(st.sampled_from((None, "sha256:" + "a" * 64))))
-                else {}
-            ),
-        )
-        for node in draw(some(("node-a", "node-b")))
-    ]
-    pods = st.builds(
-        ObservedPod,
-        uid=st.sampled_from(("p-1", "p-2")),
-        stage=st.sampled_from(PodStage),
-        node=st.sampled_from((None, "node-a", "node-b")),
-        view_digest=st.sampled_from(("", "sha256:" + "a" * 64)),
-        class_digest=st.just("sha256:" + "a" * 64),
-        deletion_asked=st.sampled_from((None, NOW)),
-        finished_at=st.sampled_from((None, NOW)),
-        obstacle=st.just(""),
-        times=st.just({}),
-    )
+    """Draw a workspace with reports and a pod that mostly fit."""
     return ObservedWorkspace(
         workspace=draw(WORKSPACES),
-        reports=tuple(reports),
-        pod=draw(st.none() | pods),
-        policy=draw(st.sampled_from(PolicyPresence)),
-        known_nodes=frozenset(draw(some(("node-a", "node-b")))),
+        reports=tuple(
+            draw(reports(node)) for node in draw(mostly(("node-a",), (), ("node-a", "node-b")))
+        ),
+        pod=draw(st.none() | PODS),
+        policy=draw(mostly(*PolicyPresence)),
+        known_nodes=frozenset(draw(mostly(("node-a", "node-b"), ("node-b",), ()))),
         site=draw(SITES),
-        now=draw(st.sampled_from((NOW, END, END + timedelta(days=1)))),
+        now=draw(mostly(NOW, END, END + timedelta(days=1))),
     )
