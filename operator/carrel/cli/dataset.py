@@ -114,7 +114,10 @@ def list_datasets(*, kubeconfig: Kubeconfig = None, as_json: AsJson = False) -> 
     if as_json:
         typer.echo(json.dumps([each.to_wire() for each in found], indent=2))
         return
-    table = Table("Dataset", "Ready", "Subjects", "Instances", "MB", "Modalities", "Title")
+    table = Table()
+    table.add_column("Dataset", no_wrap=True)
+    for heading in ("Ready", "Subjects", "Instances", "MB", "Modalities", "Title"):
+        table.add_column(heading)
     for each in found:
         ready = find(each.status.conditions, "Ready")
         counts = each.spec.counts
