@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import json
 import shutil
 import subprocess
 import tempfile
@@ -114,6 +115,8 @@ def install(
     """
     whole = _merged(_merged(asyncio.run(_prepare(kubeconfig)), values), {"images": images.values()})
     folder = charts()
+    for name in ("carrel-crds", "carrel"):
+        _go_on(helm, name, kubeconfig=kubeconfig, say=say)
     say("Installing the kinds (chart carrel-crds).")
     crds = ["upgrade", "--install", "carrel-crds", str(folder / "carrel-crds")]
     _helm(helm, [*crds, "--wait", f"--timeout={_seconds(_CRDS_TIMEOUT)}"], kubeconfig=kubeconfig)
@@ -152,6 +155,20 @@ def uninstall(
     except ReleaseError as error:
         found = asyncio.run(_problems(kubeconfig))
         raise ReleaseError("\n".join((str(error), *found))) from error
+
+
+def _go_on(helm: Path, name: str, *, kubeconfig: Path, say: Callable[[str], None]) -> None:
+    """Make a release that an interrupted run or a refused uninstall left behind usable again.
+
+    Helm upgrades nothing that is pending or uninstalling; a rollback to the same revision
+    is its way out.
+    """
+    listed = _helm(helm, ["list", "--all", f"--filter=^{name}$", "-o=json"], kubeconfig=kubeconfig)
+    for release in json.loads(listed):
+        status = str(release["status"])
+        if status.startswith("pending-") or status == "uninstalling":
+            say(f"The release {name} was left {status}; going on from there.")
+            _helm(helm, ["rollback", name, str(release["revision"])], kubeconfig=kubeconfig)
 
 
 def _helm(helm: Path, arguments: Sequence[str], *, kubeconfig: Path) -> str:
