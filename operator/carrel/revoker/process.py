@@ -113,6 +113,7 @@ class Revoker:
             _log.warning("%s: %s", ref, error)
             self._failed.inc()
             return False
+        self._register.asked(condemned.uid, now=self._clock.now())
         self._deleted.labels(condemned.reason).inc()
         _log.info("deleted %s of %s: %s", ref, condemned.grant_uid, condemned.reason)
         await self._record(condemned)

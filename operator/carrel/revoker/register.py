@@ -55,6 +55,7 @@ class Register:
         self._grants: dict[str, AccessGrant | None] = {}
         self._pods: dict[str, Metadata] = {}
         self._versions: dict[str, str] = {}
+        self._asked: dict[str, datetime] = {}
 
     def put_grant(self, obj: JSON) -> None:
         """Remember a grant; one that cannot be read counts as not in force."""
@@ -111,6 +112,7 @@ class Register:
         self._versions.pop(uid, None)
         self._grants.pop(uid, None)
         self._pods.pop(uid, None)
+        self._asked.pop(uid, None)
 
     @property
     def pods(self) -> int:
@@ -122,6 +124,8 @@ class Register:
         for uid, pod in self._pods.items():
             if pod.deletion_timestamp and pod.deletion_timestamp - now <= PATIENCE:
                 continue
+            if uid in self._asked and now - self._asked[uid] <= PATIENCE:
+                continue  # done, and the watch will tell of it
             grant_uid = pod.labels.get(GRANT_UID, "")
             reason = self._reason(grant_uid, now=now)
             if reason is not None:
@@ -133,6 +137,10 @@ class Register:
                     workspace=pod.labels.get(WORKSPACE),
                     reason=reason,
                 )
+
+    def asked(self, uid: str, *, now: datetime) -> None:
+        """Remember that the deletion of a pod was asked for."""
+        self._asked[uid] = now
 
     def grant_name(self, uid: str) -> str | None:
         """Return the name of a grant, None where it is not known."""
