@@ -92,7 +92,7 @@ class Dataset(Kind):
         kind="Dataset",
         plural="datasets",
         scope=Scope.CLUSTER,
-        short_names=("ds",),
+        short_names=("dset",),
         columns=(
             Column(name="Ready", path='.status.conditions[?(@.type=="Ready")].status'),
             Column(name="Instances", path=".spec.counts.instances", type="integer"),
