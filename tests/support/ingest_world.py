@@ -42,7 +42,9 @@ class LoopbackCluster(FakeCluster):
         """Every request passed on, as method and path."""
         self.refuse_after: int | None = None
         """Number of requests after which the line is cut."""
-        self._trust = trust
+        self.trust = trust
+        self.away: Exception | None = None
+        """What every list of objects raises."""
 
     @override
     async def request(
@@ -66,11 +68,25 @@ class LoopbackCluster(FakeCluster):
                 url,
                 headers=headers,
                 data=body,
-                ssl=self._trust,
+                ssl=self.trust,
                 server_hostname="localhost",
             ) as response,
         ):
             return Answer(response.status, await response.read(), {})
+
+    @override
+    async def list(
+        self,
+        kind: KindRef,
+        *,
+        namespace: str | None = None,
+        labels: str | None = None,
+        fields: str | None = None,
+        deadline: Deadline | None = None,
+    ) -> list[JSON]:
+        if self.away is not None:
+            raise self.away
+        return await super().list(kind, namespace=namespace, labels=labels, fields=fields)
 
 
 @dataclass(frozen=True)
