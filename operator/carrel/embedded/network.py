@@ -23,7 +23,7 @@ table inet seen {
   chain arriving {
     type filter hook prerouting priority raw; policy accept;
     iifname != "eth0" accept
-    meta l4proto ipv6-icmp icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, mld2-listener-report } accept
+    meta l4proto 58 icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, mld2-listener-report } accept
     counter name arrived
   }
 }
