@@ -74,15 +74,15 @@ capabilities: {drop: [ALL]}
   value: {{ include "carrel.name.priority.workspace" . }}
 {{- end -}}
 
-{{/* Probes of a process that serves /healthz on port 8080. */}}
+{{/* Probes of a process that serves /healthz. Takes the name of the port. */}}
 {{- define "carrel.probes" -}}
 readinessProbe:
-  httpGet: {path: /healthz, port: metrics}
+  httpGet: {path: /healthz, port: {{ . }}}
   periodSeconds: 2
   timeoutSeconds: 2
 livenessProbe:
   # A dead watch shows here; a busy process must not be killed for being busy.
-  httpGet: {path: /healthz, port: metrics}
+  httpGet: {path: /healthz, port: {{ . }}}
   initialDelaySeconds: 30
   periodSeconds: 15
   timeoutSeconds: 5
@@ -125,20 +125,22 @@ homeMiB: {{ int64 $class.homeMiB }}
 {{- end }}
 {{- end -}}
 
-{{/* What the node agent is told. Takes (dict "root" $ "process" "lock"). */}}
+{{/* What a container of the node agent is told. Takes (dict "root" $ "port" 8080). */}}
 {{- define "carrel.environment.node" -}}
-{{- $store := .root.Values.node.storeRoot -}}
-{{- include "carrel.environment" (dict "root" .root "ledger" (printf "%s/ledger/%s" $store .process)) }}
+{{- $node := .root.Values.node -}}
+{{- include "carrel.environment" (dict "root" .root "ledger" (printf "%s/ledger" $node.storeRoot)) }}
 - name: CARREL_NODE_NAME
   valueFrom: {fieldRef: {fieldPath: spec.nodeName}}
-- name: CARREL_STORE_ROOT
-  value: {{ $store }}
-- name: CARREL_KUBELET_ROOT
-  value: {{ .root.Values.node.kubeletRoot }}
-- name: CARREL_HOMES
-  value: {{ .root.Values.homes.backing }}
 - name: CARREL_NODE_ADDRESSES
   valueFrom: {fieldRef: {fieldPath: status.hostIPs}}
+- name: CARREL_STORE_ROOT
+  value: {{ $node.storeRoot }}
+- name: CARREL_KUBELET_ROOT
+  value: {{ $node.kubeletRoot }}
+- name: CARREL_HOMES
+  value: {{ .root.Values.homes.backing }}
+- name: CARREL_METRICS_PORT
+  value: {{ .port | quote }}
 {{- end -}}
 
 {{/* Tolerations of a list of taints. */}}
