@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from carrel.cluster import JSON, Ref
-from carrel.cluster.refs import NAMESPACE, POD
+from carrel.cluster.refs import POD
 from carrel.flows.clock import FixedClock, SystemClock
 from carrel.kinds.node_report import NodeReportStatus
 from carrel.kinds.resource import Condition
@@ -19,6 +19,7 @@ from carrel.node.health import Health
 from carrel.node.netns import namespaces_of
 from carrel.node.nft import probe_wire_layer
 from carrel.node.processes import PROC
+from carrel.node.recollection import Memory
 from carrel.node.report import Reporter
 from carrel.node.scanner import Scanner
 from carrel.node.site import ExpectedDigests, Site
@@ -162,7 +163,8 @@ async def stand(directory: Path, *, cluster: FakeCluster | None = None) -> Async
             digests=ExpectedDigests(),
             health=health,
         )
-        agent = Agent(cluster, site=site, health=health)
+        memory = Memory(directory / "known.json")
+        agent = Agent(cluster, site=site, health=health, memory=memory)
         running = asyncio.create_task(agent.run())
         try:
             yield Stand(cluster, agent, site, chain, clock, directory)

@@ -12,6 +12,7 @@ from carrel.flows.clock import wait_until
 from carrel.kinds import Workspace
 from carrel.node.desk import Desk
 from carrel.node.health import Health
+from carrel.node.recollection import Memory, Recollection
 from carrel.node.report import NODE_REPORT
 from carrel.node.saying import LOCK_CONDITIONS, nothing_ran
 from carrel.node.site import Site
@@ -45,12 +46,17 @@ class Agent:
     clock all the same.
     """
 
-    def __init__(self, cluster: Cluster, *, site: Site, health: Health) -> None:
+    def __init__(self, cluster: Cluster, *, site: Site, health: Health, memory: Memory) -> None:
         self._cluster = cluster
         self._site = site
         self._health = health
-        self._workspaces: dict[_Place, WatchedWorkspace] = {}
-        self._pods: dict[str, WatchedPod] = {}
+        self._memory = memory
+        recalled = memory.recall()
+        self._workspaces = {_at(each.identity): each for each in recalled.workspaces}
+        self._pods = {each.uid: each for each in recalled.pods}
+        # What is only recalled, and neither confirmed nor denied by the API server yet.
+        self._recalled_places = set(self._workspaces)
+        self._recalled_pods = set(self._pods)
         self._desks: dict[str, Desk] = {}
         self._synced: set[str] = set()
         self._wake = asyncio.Event()
@@ -100,12 +106,25 @@ class Agent:
         async for change in changes:
             if change.type is ChangeType.SYNCED:
                 self._synced.add(kind.kind)
+                self._correct(kind)
             else:
                 hear(change)
             self._wake.set()
 
+    def _correct(self, kind: KindRef) -> None:
+        """Drop what was recalled and no longer exists; a watch tells only what it has seen."""
+        if kind is WORKSPACE:
+            for place in self._recalled_places:
+                self._workspaces.pop(place, None)
+            self._recalled_places.clear()
+        else:
+            for uid in self._recalled_pods:
+                self._pods.pop(uid, None)
+            self._recalled_pods.clear()
+
     def _hear_workspace(self, change: Change) -> None:
         place = _place(change.object)
+        self._recalled_places.discard(place)
         if change.type is ChangeType.DELETED:
             self._workspaces.pop(place, None)
             return
@@ -118,6 +137,7 @@ class Agent:
 
     def _hear_pod(self, change: Change) -> None:
         uid = change.object["metadata"]["uid"]
+        self._recalled_pods.discard(uid)
         if change.type is ChangeType.DELETED:
             self._pods.pop(uid, None)
         else:
@@ -125,13 +145,35 @@ class Agent:
 
     async def _rule(self) -> None:
         while True:
-            due = self._tell_all() if self._ready() else None
+            due: datetime | None = None
+            if self._ready():
+                due = self._tell_all()
+                self._keep()
+            elif self._recalled_pods:
+                due = self._tell_recalled()
             await wait_until(due, clock=self._site.clock, wake=self._wake)
             self._wake.clear()
 
     def _ready(self) -> bool:
         """Tell whether everything that exists was heard: before, absence proves nothing."""
         return self._synced >= {WORKSPACE.kind, POD.kind, NODE_REPORT.kind}
+
+    def _tell_recalled(self) -> datetime | None:
+        """Attend to what an agent before us knew of, until the API server answers."""
+        now = self._site.clock.now()
+        rulings = []
+        for uid in self._recalled_pods:
+            pod = self._pods[uid]
+            workspace = self._workspaces.get((pod.namespace, pod.workspace))
+            if workspace is not None:
+                rulings.append(rule(pod, workspace, now=now))
+                self._tell(pod, rulings[-1], workspace)
+        return min((ruling.due for ruling in rulings if ruling.due), default=None)
+
+    def _keep(self) -> None:
+        here = {(pod.namespace, pod.workspace) for pod in self._pods.values()}
+        workspaces = tuple(each for place, each in self._workspaces.items() if place in here)
+        self._memory.keep(Recollection(workspaces, tuple(self._pods.values())))
 
     def _tell_all(self) -> datetime | None:
         """Tell every desk what holds now; return when that changes by itself."""
@@ -213,6 +255,10 @@ class Agent:
             place = (about.namespace, about.name)
             if place not in self._workspaces and place not in attended:
                 self._site.reporter.retire(about)
+
+
+def _at(about: Identity) -> _Place:
+    return about.namespace, about.name
 
 
 def _place(raw: JSON) -> _Place:

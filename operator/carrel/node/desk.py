@@ -58,7 +58,7 @@ class Desk:
         self._ran = False
         self._emptied = False
         self._steps: dict[str, StartStep] = {}
-        self._seen_at = 0.0
+        self._locking = 0.0
         self._said = Said(lock=not_loaded("NoSandbox", "No sandbox of this pod runs yet."))
 
     def tell(self, pod: WatchedPod, ruling: Ruling) -> None:
@@ -179,8 +179,9 @@ class Desk:
         except BaseException:
             sandbox.close()
             raise
-        self._sandbox, self._seen_at = sandbox, began
-        self._check_at = asyncio.get_running_loop().time() + CHECK_SECONDS
+        now = asyncio.get_running_loop().time()
+        self._sandbox, self._locking = sandbox, now - began
+        self._check_at = now + CHECK_SECONDS
         self._steps["LockLoaded"] = step("LockLoaded", site.clock.now())
         self._say(Said(lock=loaded(site.wire), digest=found.digest))
         await self._record(
@@ -202,11 +203,10 @@ class Desk:
             log.warning("gate not served", extra={"pod": self._pod.uid, "error": str(error)})
         self._porter = None
 
-    async def _decide(self, verdict: Verdict) -> tuple[Verdict, int]:
+    async def _decide(self, verdict: Verdict, asked: float) -> tuple[Verdict, int]:
         """Record the verdict before it is given; what cannot be recorded is a refusal."""
         if verdict.admit is Admit.YES and self._ruling.order is not Order.HOLD:
             verdict = Verdict(Admit.NO, self._ruling.reason, "The workspace may not run.")
-        spent = round((asyncio.get_running_loop().time() - self._seen_at) * 1_000_000)
         activity = Activity.GATE_PROVEN if verdict.admit is Admit.YES else Activity.GATE_REFUSED
         site = self._site
         event = site.event(
@@ -214,7 +214,8 @@ class Desk:
             self._pod,
             grant=self._grant,
             rulesetDigest=self._said.digest or "",
-            microseconds=spent,
+            lockMicroseconds=round(self._locking * 1_000_000),
+            gateMicroseconds=round(asked * 1_000_000),
             reason=verdict.reason,
             message=verdict.message,
         )
@@ -227,7 +228,7 @@ class Desk:
         if verdict.admit is Admit.YES:
             self._steps["GateProven"] = step("GateProven", site.clock.now())
             self._say(replace(self._said, gate=proven(verdict)))
-            site.health.lock_seconds.observe(spent / 1_000_000)
+            site.health.lock_seconds.observe(self._locking + asked)
             site.scanner.ease(self._pod.uid)
         else:
             self._say(replace(self._said, gate=unproven(verdict)))

@@ -18,7 +18,7 @@ class Health:
         self.registry = CollectorRegistry()
         self.lock_seconds = Histogram(
             "carrel_node_lock_seconds",
-            "From the network namespace seen to the lock proven from inside.",
+            "The agent's own work of a start: loading the lock, and the proof from inside.",
             registry=self.registry,
             buckets=(0.02, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 5),
         )

@@ -11,6 +11,7 @@ from carrel.node.netns import namespaces_of
 from carrel.node.nft import lock_for, probe_wire_layer
 from carrel.node.process import open_own_chain, until_stopped
 from carrel.node.processes import PROC
+from carrel.node.recollection import Memory
 from carrel.node.report import Reporter
 from carrel.node.scanner import Scanner
 from carrel.node.settings import Settings, SettingsError, name_servers
@@ -52,7 +53,8 @@ async def run(settings: Settings) -> None:
                 health=health,
             )
             log.info("lock process begins", extra={"node": settings.node_name, "wire": wire})
-            agent = Agent(cluster, site=site, health=health)
+            memory = Memory(settings.ledger_dir / "node-lock.known.json")
+            agent = Agent(cluster, site=site, health=health, memory=memory)
             await until_stopped(agent.run(), health.serve(settings.metrics_port))
 
 

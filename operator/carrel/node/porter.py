@@ -27,8 +27,9 @@ _TRY_AGAIN = 0.1
 _BROKEN_OFF = (OSError, EOFError, asyncio.LimitOverrunError)
 _PEER = struct.Struct("iII")
 
-Decide = Callable[[Verdict], Awaitable[tuple[Verdict, int]]]
-"""Takes a verdict on the canaries, records it, returns the final one and the record's number."""
+Decide = Callable[[Verdict, float], Awaitable[tuple[Verdict, int]]]
+"""Takes a verdict on the canaries and the seconds that it took, records it, and returns the final
+verdict and the record's number."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,10 @@ class Porter:
     ) -> None:
         try:
             async with asyncio.timeout(_PATIENCE):
-                verdict, sequence = await decide(await self._question(reader, writer))
+                began = asyncio.get_running_loop().time()
+                judged = await self._question(reader, writer)
+                spent = asyncio.get_running_loop().time() - began
+                verdict, sequence = await decide(judged, spent)
                 await _send(
                     writer,
                     {"admit": verdict.admit, "sequence": sequence, "reason": verdict.reason},

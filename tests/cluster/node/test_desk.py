@@ -1,17 +1,22 @@
 """A pod's whole way on a node: locked, proven, watched, ended."""
 
 import asyncio
+import json
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+
+from carrel.cluster import Change, ChangeType, KindRef
+from carrel.cluster.errors import Unavailable
+from carrel.cluster.refs import Objects
+from carrel.node.gate import ADMITTED, NO_AGENT
 from support.attempts import ATTEMPTS
+from support.fake_cluster import FakeCluster
 from support.ground import Ground, Pod, ground, line_of, pod, space
 from support.stand import stand, until
-
-from carrel.node.gate import ADMITTED, NO_AGENT
 
 pytestmark = pytest.mark.root
 
@@ -91,9 +96,7 @@ async def test_when_the_grant_ends_the_lock_closes_and_everything_is_killed(
         await agent.reason("CgroupEmpty", "Killed")
         assert desk.running() == 0
         assert agent.recorded()[-2:] == ["LockClosed", "CgroupEmptied"]
-        assert "refused" not in desk.ground.pod.run(
-            "nft", "list", "chain", "inet", "carrel_lock", "in"
-        ).replace("refused_inbound", "")
+        assert "8888" not in desk.ground.pod.run("nft", "list", "ruleset")
 
 
 async def test_a_fork_bomb_is_emptied_too(desk: Pod, tmp_path: Path) -> None:
@@ -186,7 +189,30 @@ async def test_a_network_that_refuses_by_itself_proves_nothing(tmp_path: Path) -
                 assert agent.condition("GateProven").status == "False"
 
 
-def _packets(text: str) -> int:
-    import json
+class Silent(FakeCluster):
+    """An API server that never answers."""
 
+    async def list(self, kind: KindRef, **_: object) -> Objects:  # noqa: D102 - the Protocol says
+        raise Unavailable("no answer", call=f"list {kind.plural}")
+
+    async def watch(self, *_: object, **__: object) -> AsyncIterator[Change]:  # noqa: D102 - as above
+        await asyncio.Event().wait()
+        yield Change(ChangeType.SYNCED, {})
+
+
+def _packets(text: str) -> int:
     return next(e["counter"]["packets"] for e in json.loads(text)["nftables"] if "counter" in e)
+
+
+async def test_an_agent_that_starts_without_an_api_server_still_ends_what_expires(
+    desk: Pod, tmp_path: Path
+) -> None:
+    async with stand(tmp_path) as agent:
+        await agent.open_workspace(expires=timedelta(minutes=5))
+        await agent.bind(desk)
+        assert await asyncio.to_thread(desk.gate().wait, 20) == ADMITTED
+    async with stand(tmp_path, cluster=Silent(now=agent.clock.now)) as agent:
+        assert desk.running() > 0
+        agent.clock.advance(timedelta(minutes=6))
+        await until(lambda: desk.running() == 0)
+        await until(lambda: agent.recorded()[-1] == "CgroupEmptied")

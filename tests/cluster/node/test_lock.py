@@ -1,14 +1,16 @@
 """The rule set in a bare network namespace beside a pretend Internet."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
-from support.attempts import ATTEMPTS
-from support.ground import NODE_ADDRESS, Ground, ground, line_of, pod
 
 from carrel.node import nft
 from carrel.node.netns import NetworkNamespace
 from carrel.render.nft import Counter, Counts, Doors, Lock
+from support.attempts import ATTEMPTS
+from support.ground import NODE_ADDRESS, Ground, ground, line_of, pod
 
 pytestmark = pytest.mark.root
 
@@ -118,15 +120,14 @@ async def test_closing_cuts_a_connection_that_stands(
     talk = (
         "import socket, sys; s = socket.create_connection(('10.77.0.2', 8888), 1)\n"
         "s.send(b'a'); print(s.recv(9), flush=True); sys.stdin.readline()\n"
-        "s.send(b'b')\ntry: print(s.recv(9), flush=True)\nexcept TimeoutError: print('cut', flush=True)"
+        "s.send(b'b')\ntry: print(s.recv(9), flush=True)\n"
+        "except TimeoutError: print('cut', flush=True)"
     )
     gateway = Lock(devices=("eth0",), doors=Doors.GATEWAYS, gateways=(NODE_ADDRESS,))
     await nft.load(namespace, gateway, counts=Counts.FRESH)
     with pod(place) as made:
         assert line_of(made.python(serve)) == "up"
-        import subprocess, sys
-
-        with subprocess.Popen(
+        with subprocess.Popen(  # noqa: ASYNC220 - the other end of a conversation, read by turns
             place.internet.enter(sys.executable, "-c", talk),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
