@@ -191,7 +191,8 @@ class AccessGrant(Kind):
             Column(name="Approved", path='.status.conditions[?(@.type=="Approved")].status'),
             Column(name="In force", path='.status.conditions[?(@.type=="InForce")].status'),
             Column(name="Why", path='.status.conditions[?(@.type=="InForce")].reason'),
-            Column(name="Expires", path=".spec.expires", type="date"),
+            # As a date kubectl shows an age, and a time to come as <invalid>.
+            Column(name="Expires", path=".spec.expires"),
             Column(name="Project", path=".spec.project"),
         ),
         rules=(
