@@ -191,7 +191,7 @@ class KubernetesCluster(Cluster):
         async with self.open(
             method, path, headers=headers, body=body, timeout=timeout, call=call
         ) as response:
-            data = await response.content.read(_LARGEST_ANSWER)
+            data = await _whole(response)
             names = {name.lower(): value for name, value in response.headers.items()}
             return Answer(status=response.status, body=data, headers=names)
 
@@ -211,7 +211,7 @@ class KubernetesCluster(Cluster):
         await self._api.close()  # type: ignore[no-untyped-call]  # the generated client is untyped
 
     @asynccontextmanager
-    async def open(  # noqa: PLR0913 - one argument per part of an HTTP request
+    async def open(
         self,
         method: str,
         path: str,
@@ -247,7 +247,7 @@ class KubernetesCluster(Cluster):
         except (aiohttp.ClientError, OSError) as error:
             raise Unavailable(f"{type(error).__name__}: {error}", call=call) from error
 
-    async def _json(  # noqa: PLR0913 - as open
+    async def _json(
         self,
         method: str,
         path: str,
@@ -306,3 +306,14 @@ def _selectors(*, labels: str | None, fields: str | None) -> dict[str, str]:
     if fields is not None:
         query["fieldSelector"] = fields
     return query
+
+
+async def _whole(response: aiohttp.ClientResponse) -> bytes:
+    # `StreamReader.read(n)` returns what has arrived, which may be the first packet alone.
+    data = bytearray()
+    while len(data) < _LARGEST_ANSWER:
+        chunk = await response.content.read(_LARGEST_ANSWER - len(data))
+        if not chunk:
+            break
+        data += chunk
+    return bytes(data)
