@@ -1,10 +1,11 @@
 """The lock process on this machine: real kernel, real ledger, an API server in memory."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 
 from carrel.cluster import JSON, Ref
@@ -121,8 +122,6 @@ class Stand:
 
     def recorded(self) -> list[str]:
         """Return the activities in the ledger's files."""
-        import json
-
         lines = [
             line
             for file in sorted(self.directory.rglob("*.jsonl"))
@@ -171,8 +170,3 @@ async def stand(directory: Path, *, cluster: FakeCluster | None = None) -> Async
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
-
-
-def in_an_hour() -> datetime:
-    """Return a time in the future."""
-    return SystemClock().now() + timedelta(hours=1)
