@@ -39,6 +39,14 @@ def refusals() -> Iterator[None]:
     except embedded.EmbeddedError as error:
         typer.echo(f"carrel: {error}", err=True)
         raise typer.Exit(1) from error
+    except PermissionError as error:
+        typer.echo(f"carrel: {error.filename or error}: this needs root.", err=True)
+        raise typer.Exit(1) from error
+    except OSError as error:
+        # Such as a disk that became full half-way; whoever raised it has cleaned up.
+        where = f" ({error.filename})" if error.filename else ""
+        typer.echo(f"carrel: {error.strerror or error}{where}; mend it and try again.", err=True)
+        raise typer.Exit(1) from error
     except KeyboardInterrupt:
         typer.echo("carrel: stopped; what was begun has been undone.", err=True)
         raise typer.Exit(130) from None

@@ -79,8 +79,8 @@ def examine(network: Network) -> tuple[Check, ...]:
     tools = _TOOLS if network is Network.BRIDGE else (*_TOOLS, *_CILIUM_TOOLS)
     return (
         _rights(),
-        *_kernel(network),
         *(_tool(tool) for tool in tools),
+        *_kernel(network),
         _go(),
         _memory(),
         _disk("disk for compiled programs", cache_root(), to_compile, "CARREL_CACHE"),

@@ -125,7 +125,8 @@ def _manifest(archive: Path) -> dict[str, Any]:
             member = tar.extractfile("index.json")
             index: dict[str, Any] = json.load(member) if member is not None else {}
     except (OSError, tarfile.TarError, KeyError, ValueError) as error:
-        raise EmbeddedError(f"{archive} is not an OCI archive: {error}.") from error
+        first_line = str(error).partition("\n")[0].rstrip(":")
+        raise EmbeddedError(f"{archive} is not an OCI archive: {first_line}.") from error
     manifests = index.get("manifests", [])
     if len(manifests) != 1:
         raise EmbeddedError(f"{archive} holds {len(manifests)} images; load archives with one.")

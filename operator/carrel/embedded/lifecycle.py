@@ -33,6 +33,7 @@ from carrel.embedded.instance import (
     Person,
     allocate,
     allocation_lock,
+    check_name,
     check_port,
     every_instance,
     first_process,
@@ -63,7 +64,7 @@ def up(name: str, *, port: int, with_network: parts.Network, note: Note) -> Inst
 
     A start that fails, or is interrupted, leaves the host as it was before.
     """
-    known = read_instance(name)
+    known = read_instance(check_name(name))
     if known is not None and is_running(known) and (known.state / "ready").exists():
         return None
     absent = build.missing(parts.needed(with_network))
@@ -95,7 +96,7 @@ def up(name: str, *, port: int, with_network: parts.Network, note: Note) -> Inst
 
 def down(name: str, *, data: Data) -> bool:
     """End an instance and clean the host; returns False when there was none."""
-    instance = read_instance(name)
+    instance = read_instance(check_name(name))
     if instance is None:
         return False
     with allocation_lock():

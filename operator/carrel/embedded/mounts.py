@@ -7,6 +7,7 @@ from typing import Final
 
 from carrel.embedded.cgroups import unified
 from carrel.embedded.config import RUN
+from carrel.embedded.errors import EmbeddedError
 from carrel.embedded.instance import Instance
 from carrel.embedded.parts import Network
 
@@ -105,4 +106,7 @@ def _bind(source: Path, target: str) -> None:
 
 
 def _run(*command: str) -> None:
-    subprocess.run(command, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = done.stderr.strip() or done.returncode
+        raise EmbeddedError(f"`{' '.join(command)}` failed: {said}; see `carrel doctor`.")
