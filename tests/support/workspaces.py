@@ -12,7 +12,6 @@ def workspace(name: str = "ws-lung-nodules-0123456789ab", **spec: object) -> Wor
                 "name": name,
                 "namespace": name,
                 "uid": "uid-of-the-workspace",
-                **metadata,
             },
             "spec": {
                 "grant": {"name": "lung-nodules", "uid": "uid-of-the-grant"},

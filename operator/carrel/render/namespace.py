@@ -9,8 +9,8 @@ from carrel.render.quantity import cpu, mebibytes
 SERVICE_ACCOUNT = "workspace"
 DENY_ALL = "deny-all"
 
-GATE_CPU_MILLIS = 100
 GATE_MEMORY_MIB = 64
+"""Less than the smallest class, so that the quota of a class holds its gate too."""
 
 _POD_SECURITY = {
     f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")
@@ -50,8 +50,8 @@ def resource_quota(workspace: Workspace, shape: WorkspaceClass) -> dict[str, Any
     spec = shape.spec
     hard = {
         "pods": "1",
-        "limits.cpu": cpu(max(spec.cpu_millis, GATE_CPU_MILLIS)),
-        "limits.memory": mebibytes(max(spec.memory_mib, GATE_MEMORY_MIB)),
+        "limits.cpu": cpu(spec.cpu_millis),
+        "limits.memory": mebibytes(spec.memory_mib),
         "persistentvolumeclaims": "2",
         "services": "0",
         "secrets": "0",
@@ -73,8 +73,8 @@ def resource_quota(workspace: Workspace, shape: WorkspaceClass) -> dict[str, Any
 def limit_range(workspace: Workspace, shape: WorkspaceClass) -> dict[str, Any]:
     """Return the bounds of a container, so that none is without and none above the class."""
     largest = {
-        "cpu": cpu(max(shape.spec.cpu_millis, GATE_CPU_MILLIS)),
-        "memory": mebibytes(max(shape.spec.memory_mib, GATE_MEMORY_MIB)),
+        "cpu": cpu(shape.spec.cpu_millis),
+        "memory": mebibytes(shape.spec.memory_mib),
     }
     return {
         "apiVersion": "v1",

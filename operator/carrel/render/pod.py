@@ -6,7 +6,7 @@ from carrel.kinds import Workspace, WorkspaceClass
 from carrel.kinds.resource import API_VERSION
 from carrel.kinds.workspace import SelfCheck
 from carrel.render.labels import ROLE, VIEWS, workspace_labels
-from carrel.render.namespace import GATE_CPU_MILLIS, GATE_MEMORY_MIB, SERVICE_ACCOUNT
+from carrel.render.namespace import GATE_MEMORY_MIB, SERVICE_ACCOUNT
 from carrel.render.quantity import cpu, mebibytes
 from carrel.render.site import Site, UserNamespaces
 from carrel.render.volumes import HOME_CLAIM, VIEW_CLAIM
@@ -48,7 +48,7 @@ def pod(workspace: Workspace, shape: WorkspaceClass, site: Site) -> dict[str, An
                 "nameservers": ["127.0.0.1"],
                 "options": [{"name": "ndots", "value": "1"}],
             },
-            "initContainers": [_gate(site)],
+            "initContainers": [_gate(shape, site)],
             "containers": [_workspace(workspace, shape)],
             "volumes": _volumes(shape),
         },
@@ -126,14 +126,16 @@ def _identity(site: Site) -> dict[str, Any]:
     return identity
 
 
-def _gate(site: Site) -> dict[str, Any]:
-    size = {"cpu": cpu(GATE_CPU_MILLIS), "memory": mebibytes(GATE_MEMORY_MIB)}
+def _gate(shape: WorkspaceClass, site: Site) -> dict[str, Any]:
+    # The whole CPU of the class, which nobody uses yet: a tenth of a core would start Python
+    # in seconds.
+    size = {"cpu": cpu(shape.spec.cpu_millis), "memory": mebibytes(GATE_MEMORY_MIB)}
     return {
         "name": GATE_CONTAINER,
         "image": site.platform_image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["python3", "-m", "carrel.node.gate"],
-        "resources": {"limits": size, "requests": size},
+        "resources": {"limits": size, "requests": {**size, "cpu": _promised_cpu(shape)}},
         "securityContext": _CLOSED_CONTAINER,
         "terminationMessagePolicy": "File",
     }
@@ -178,12 +180,16 @@ def _resources(shape: WorkspaceClass) -> dict[str, Any]:
         "cpu": cpu(shape.spec.cpu_millis),
         "memory": mebibytes(shape.spec.memory_mib),
     }
-    # Reading and thinking take no CPU: a quarter is promised, memory whole.
-    requests = {**limits, "cpu": cpu(max(50, shape.spec.cpu_millis // 4))}
+    requests = {**limits, "cpu": _promised_cpu(shape)}
     if shape.spec.gpu is not None:
         limits[shape.spec.gpu.resource] = str(shape.spec.gpu.count)
         requests[shape.spec.gpu.resource] = str(shape.spec.gpu.count)
     return {"limits": limits, "requests": requests}
+
+
+def _promised_cpu(shape: WorkspaceClass) -> str:
+    """Return a quarter of the limit: reading and thinking take no CPU."""
+    return cpu(max(50, shape.spec.cpu_millis // 4))
 
 
 def _volumes(shape: WorkspaceClass) -> list[dict[str, Any]]:

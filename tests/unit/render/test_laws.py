@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carrel.kinds import WorkspaceClass
@@ -49,6 +49,9 @@ BUNDLES = st.builds(
     lambda name, shape, site: bundle(workspace(name), shape, site), NAMES, CLASSES, SITES
 )
 
+BRIEF = settings(max_examples=25)
+"""A bundle is some thousand values: 25 of them, with sizes at their bounds, say enough."""
+
 
 def containers(made: Bundle) -> list[dict[str, Any]]:
     """Return every container of the pod."""
@@ -56,6 +59,7 @@ def containers(made: Bundle) -> list[dict[str, Any]]:
     return [*spec["initContainers"], *spec["containers"]]
 
 
+@BRIEF
 @given(BUNDLES)
 def test_every_pod_is_under_a_deny_all_policy(made: Bundle):
     """Same namespace, every pod, both ways, not one exception."""
@@ -69,6 +73,7 @@ def test_every_pod_is_under_a_deny_all_policy(made: Bundle):
     }
 
 
+@BRIEF
 @given(BUNDLES)
 def test_the_lock_is_made_before_anything_that_could_run(made: Bundle):
     """First of its surroundings, and the pod is not among them."""
@@ -77,6 +82,7 @@ def test_the_lock_is_made_before_anything_that_could_run(made: Bundle):
     assert "Pod" not in kinds
 
 
+@BRIEF
 @given(BUNDLES)
 def test_no_mount_of_a_dataset_is_writable(made: Bundle):
     """Read only at the volume, the claim's mode and the mount."""
@@ -94,6 +100,7 @@ def test_no_mount_of_a_dataset_is_writable(made: Bundle):
     assert made.view_volume["spec"]["accessModes"] == ["ReadOnlyMany"]
 
 
+@BRIEF
 @given(BUNDLES)
 def test_every_container_is_closed(made: Bundle):
     """No capability, no way up, nothing to write to but volumes, bounded, and no text out."""
@@ -112,6 +119,7 @@ def test_every_container_is_closed(made: Bundle):
         assert all(set(probe) & {"httpGet", "tcpSocket", "grpc"} == set() for probe in probes)
 
 
+@BRIEF
 @given(BUNDLES)
 def test_the_pod_holds_no_identity_and_no_way_to_the_node(made: Bundle):
     """No token, service links, names, host namespaces or host paths, and never root."""
@@ -133,6 +141,7 @@ def test_the_pod_holds_no_identity_and_no_way_to_the_node(made: Bundle):
     assert spec["schedulingGates"] == [{"name": "carrel.dev/view"}]
 
 
+@BRIEF
 @given(BUNDLES)
 def test_environment_is_an_allow_list_and_no_gpu_is_seen_unasked(made: Bundle):
     """Plain values only; the variable that can expose every GPU is void without one."""
@@ -147,6 +156,7 @@ def test_environment_is_an_allow_list_and_no_gpu_is_seen_unasked(made: Bundle):
             )
 
 
+@BRIEF
 @given(BUNDLES)
 def test_the_pod_fits_into_its_own_quota(made: Bundle):
     """Nothing of the bundle is refused by the bundle, and a second pod is."""
