@@ -9,7 +9,7 @@ import yaml
 from carrel.cli.command_page import command_page
 from carrel.kinds import KINDS
 from carrel.render.crd import SCHEMA_REVISION, custom_resource_definition
-from carrel.render.reference import kinds_page, policies_page
+from carrel.render.reference import conditions_page, kinds_page, policies_page
 from carrel.render.values_schema import schema_json, values_reference, values_yaml
 
 CLI_PAGE = Path("docs/reference/cli.md")
@@ -62,6 +62,7 @@ def generated_files(root: Path) -> dict[Path, str]:
         Path("charts/carrel/schema-revision"): f"{SCHEMA_REVISION}\n",
         Path("docs/reference/values.md"): values_reference(values),
         Path("docs/reference/kinds.md"): kinds_page(KINDS),
+        Path("docs/reference/conditions.md"): conditions_page(),
         Path("docs/reference/policies.md"): policies_page(policies),
     }
     for kind in KINDS:
