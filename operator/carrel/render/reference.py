@@ -32,8 +32,8 @@ def kinds_page(kinds: tuple[type[Kind], ...]) -> str:
         "# Kinds",
         "",
         (
-            f"All kinds are of `{API_VERSION}`. What each condition and reason means is on the page "
-            "[conditions](conditions.md)."
+            f"All kinds are of `{API_VERSION}`. What each condition and reason means is on the "
+            "page [conditions](conditions.md)."
         ),
     ]
     for kind in kinds:

@@ -34,14 +34,14 @@ class _Case:
 
 
 def approval_is_withdrawn(case: _Case) -> Denial | None:
-    """The approval is being deleted."""
+    """The approval is there to stay."""
     if case.approval.metadata.deletion_timestamp is None:
         return None
     return Denial(reason="Withdrawn", message="The approval is being deleted.")
 
 
 def approval_is_for_another_grant(case: _Case) -> Denial | None:
-    """The approval or its scope carries the UID of another grant, perhaps of the same name."""
+    """Approval and scope carry the UID of this grant, not of an earlier one of the name."""
     uids = {case.approval.spec.grant_uid}
     uids |= {case.scope.grant_uid} if case.scope else set()
     if uids == {case.grant.uid}:
@@ -54,7 +54,7 @@ def approval_is_for_another_grant(case: _Case) -> Denial | None:
 
 
 def scope_digest_is_wrong(case: _Case) -> Denial | None:
-    """The scope's SHA-256 is not the stated one."""
+    """The stated digest is the SHA-256 of the scope."""
     if digest_of(case.approval.spec.scope) == case.approval.spec.scope_digest:
         return None
     return Denial(
@@ -65,7 +65,7 @@ def scope_digest_is_wrong(case: _Case) -> Denial | None:
 
 
 def scope_is_unreadable(case: _Case) -> Denial | None:
-    """The scope is not a known scope in canonical JSON."""
+    """The scope is one that this version knows, in canonical JSON."""
     if case.scope is not None:
         return None
     return Denial(
@@ -76,7 +76,7 @@ def scope_is_unreadable(case: _Case) -> Denial | None:
 
 
 def evidence_is_not_supported(case: _Case) -> Denial | None:
-    """The evidence is of a type that this version cannot verify."""
+    """The evidence is of a type that this version can verify."""
     if case.approval.spec.evidence.type is EvidenceType.KUBERNETES_USER:
         return None
     return Denial(
@@ -87,7 +87,7 @@ def evidence_is_not_supported(case: _Case) -> Denial | None:
 
 
 def approver_is_not_a_user_of_the_issuer(case: _Case) -> Denial | None:
-    """The approver's name does not show that the one issuer authenticated a person."""
+    """The approver's name shows that the one issuer authenticated a person."""
     prefix, approver = case.site.user_prefix, case.approval.spec.approver
     if prefix and approver.startswith(prefix) and approver != prefix:
         return None
@@ -122,7 +122,7 @@ def approver_is_a_researcher(case: _Case) -> Denial | None:
 
 
 def scope_is_wider_than_approved(case: _Case) -> Denial | None:
-    """The grant asks for more than the approval says yes to."""
+    """The grant asks for nothing beyond what the approval says yes to."""
     if case.scope is None:
         return None
     wider = widenings(present=case.present, approved=case.scope)
