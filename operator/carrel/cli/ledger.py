@@ -42,7 +42,7 @@ def verify(
     else:
         for line in _told(found):
             typer.echo(line)
-    if found.faults:
+    if found.faults or found.last is None:
         raise typer.Exit(1)
 
 
@@ -60,7 +60,7 @@ def _told(found: Report) -> list[str]:
     lines += [f"gap at record {gap.sequence}, {gap.time}: {gap.reason}" for gap in found.gaps]
     lines += [f"set aside: {name}" for name in found.aside]
     if found.last is None:
-        return [*lines, "no record"]
+        return [*lines, "chain_is_empty: there is no record; name the folder of one process"]
     head = f"{found.last.sequence}:{found.last.digest}"
     verdict = "does not hold" if found.faults else "holds"
     return [*lines, f"{found.records:,} records; the chain {verdict}; receipt of the last: {head}"]

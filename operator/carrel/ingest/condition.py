@@ -66,6 +66,12 @@ def reading(progress: Progress, *, done: int, accepted: int, total: int) -> Prog
     )
 
 
+def stumbled(progress: Progress, reason: str) -> Progress:
+    """Say that the job ended before its work and is made anew."""
+    sentence = f"The store or staging failed: {reason}. The job tries again and goes on."
+    return replace(progress, gated=condition("Gated", _UNKNOWN, "StoreFailed", sentence))
+
+
 def gated(
     progress: Progress,
     *,

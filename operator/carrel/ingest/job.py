@@ -84,6 +84,16 @@ class _Job:
         self._said: JSON | None = None
 
     async def run(self) -> Progress:
+        try:
+            return await self._gate_and_publish()
+        except OSError as error:
+            # TimeoutError is one too: the API server is away, and cannot be told.
+            if not isinstance(error, TimeoutError):
+                self._progress = say.stumbled(self._progress, error.strerror or str(error))
+                await _patient(self._tell)
+            raise
+
+    async def _gate_and_publish(self) -> Progress:
         self._store.prepare()
         work = self._store.work(self._ingest.uid)
         await self._record(Activity.INGEST_SEALED, RecordClass.BEFORE, digest=self._sealed.digest)

@@ -159,6 +159,20 @@ async def test_a_file_that_changed_in_staging_publishes_nothing(
     assert datasets(place) == []
 
 
+async def test_a_store_that_fails_is_told_and_the_next_run_goes_on(
+    place: World, images: list[bytes]
+) -> None:
+    await begun(place, images)
+    place.store.mkdir()
+    (place.store / "manifests").write_text("a file stands in the way")
+    with pytest.raises(OSError, match="manifests"):
+        await place.job("lung-1")
+    assert (await conditions(place))[1] == ("Gated", "Unknown", "StoreFailed")
+    (place.store / "manifests").unlink()
+    await place.job("lung-1")
+    assert (await conditions(place))[2] == ("Published", "True", "Published")
+
+
 async def test_an_open_upload_is_not_read(place: World, images: list[bytes]) -> None:
     await begun(place, images)
     ref = Ref(INGESTS, "lung-1")
