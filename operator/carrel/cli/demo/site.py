@@ -3,6 +3,7 @@
 import asyncio
 import os
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -49,6 +50,9 @@ class Site:
     """Folder for what the story writes down."""
 
 
+_QUIET = 20.0
+"""Seconds between two lines about the same image."""
+
 USER_PREFIX = "oidc:"
 """What the API server puts before a subject in the names of the demo's people."""
 
@@ -57,11 +61,16 @@ def build_images(console: Console) -> tuple[tuple[BuiltImage, ...], Places]:
     """Build what is missing of the deployed images, one line per image and step."""
     places = Places.of_environment(os.environ, source=find_source(Path.cwd()))
 
+    told: dict[ImageName, float] = {}
+
     def tell(step: Step) -> None:
-        left = (
-            "" if step.seconds_left is None else f" (about {step.seconds_left / 60:.1f} min left)"
-        )
-        console.print(f"  image {step.image}: {step.text}{left}", style="dim")
+        # Every step would drown the lines of the compiler; one line a while shows life.
+        now = time.monotonic()
+        if now - told.get(step.image, -_QUIET) < _QUIET:
+            return
+        told[step.image] = now
+        left = "" if step.seconds_left is None else f", {step.seconds_left / 60:.1f} min left"
+        console.print(f"  image {step.image}: {step.text[:50]}{left}", style="dim")
 
     return build(tuple(DEPLOYED), places=places, progress=tell), places
 
