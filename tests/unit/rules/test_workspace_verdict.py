@@ -238,6 +238,15 @@ RELEASES: dict[str, tuple[tuple[Release, Release, Release, Release], dict[str, A
         (FREE, HOLD, HOLD, HOLD),
         {"workspace": workspace(admission="Closed"), "reports": ()},
     ),
+    "open again, with a date left over": (
+        (HOLD, HOLD, HOLD, HOLD),
+        {
+            "workspace": workspace(
+                home={"name": "ws-lungs", "sizeMiB": 2048, "deletedAfter": PAST}
+            ),
+            "reports": (GONE,),
+        },
+    ),
     "open, deleted by hand, running": (
         (HOLD, HOLD, HOLD, HOLD),
         {"workspace": DELETED, "pod": pod()},
