@@ -10,7 +10,7 @@ from typing_extensions import override
 from carrel.cluster import JSON, Change, ChangeType, Ref
 from carrel.cluster.refs import POD, KindRef, ref_of
 from carrel.flows.clock import FixedClock
-from carrel.flows.store import GRANTS, REMEMBERED, WORKSPACES, Store
+from carrel.flows.store import GRANTS, REMEMBERED, WORKSPACES, Source, Store
 from carrel.flows.surroundings import Surroundings
 from carrel.handlers.feed import Feed
 from carrel.handlers.queue import WorkQueue
@@ -21,6 +21,7 @@ from support import examples
 from support.fake_cluster import FakeCluster
 
 MOST_PASSES = 500
+LAZY = timedelta(seconds=1)
 PLATFORM = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "carrel-system"}}
 
 
@@ -96,7 +97,7 @@ class World:
         self.cluster.listeners = [self._tell]
         for obj in self.cluster.objects.values():
             if ref_of(obj).kind in REMEMBERED:
-                self.store.put(obj)
+                self.store.put(obj, source=Source.SERVER)
         for key in all_keys(self.store):
             self.queue.put(key)
 
@@ -126,6 +127,8 @@ class World:
                 self.restart()
                 continue
             self.queue.done(key, again=again)
+            if not self.queue.depth:
+                self.queue.hurry(until=self.clock.now() + LAZY)
         return passes
 
     async def pass_time(self, step: timedelta) -> None:
@@ -219,7 +222,7 @@ class World:
         if change.type is ChangeType.DELETED:
             self.store.remove(change.object)
         else:
-            self.store.put(change.object)
+            self.store.put(change.object, source=Source.SERVER)
 
 
 def conditions(obj: JSON) -> dict[str, tuple[str, str]]:

@@ -1,7 +1,7 @@
 """One grant: gather what is known of it, decide, make it so, write its status once."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -42,6 +42,8 @@ K = TypeVar("K", Approval, Workspace)
 
 GRANT_CONDITIONS = ("Approved", "DatasetsReady", "InForce", "WorkspacesReady")
 
+_SOON = timedelta(seconds=1)
+
 _OWNED_BY_OTHERS = ("desired", "selfCheck")
 """Fields of a Workspace that people and the portal set after creation."""
 
@@ -68,8 +70,11 @@ async def reconcile_grant(name: str, around: Surroundings) -> datetime | None:
     await _close(_orphans(grant, around), around, reason="GrantReplaced")
     if grant.metadata.deletion_timestamp is None and verdict.workspaces:
         await hold(stored, around)
-    await _make_workspaces(observed, verdict, around)
+    made = await _make_workspaces(observed, verdict, around)
     await _answer_approvals(observed, verdict, around)
+    if made:
+        # The status tells of workspaces: it is written once they are there to be told of.
+        return around.clock.now() + _SOON
     await write_status(stored, verdict.status.to_wire(), around)
     if grant.metadata.deletion_timestamp is not None and grant_may_go(observed.workspaces):
         await let_go(ref_of(stored), around)
@@ -131,20 +136,23 @@ def _is_ready(node: JSON | None) -> bool:
 
 async def _make_workspaces(
     observed: ObservedGrant, verdict: GrantVerdict, around: Surroundings
-) -> None:
+) -> bool:
+    """Make them so; tell whether a new one was made."""
+    made = False
     # What ends comes first: a failure among the others must not delay it.
     in_order = sorted(verdict.workspaces, key=lambda each: each.spec.admission is Admission.OPEN)
     for desired in in_order:
         if desired.spec.admission is Admission.OPEN:
-            await _open(desired, observed.grant, around)
+            made |= await _open(desired, observed.grant, around)
         else:
             await _update(desired, around)
+    return made
 
 
-async def _open(desired: DesiredWorkspace, grant: AccessGrant, around: Surroundings) -> None:
+async def _open(desired: DesiredWorkspace, grant: AccessGrant, around: Surroundings) -> bool:
     live = around.store.get(Ref(WORKSPACES, desired.name, desired.name))
     if live is not None and live["metadata"].get("deletionTimestamp"):
-        return  # deleted by hand: made anew once it is gone
+        return False  # deleted by hand: made anew once it is gone
     if live is None or live["spec"].get("admission") != Admission.OPEN:
         event = workspace_event(
             Activity.GRANT_ADMITTED,
@@ -157,13 +165,13 @@ async def _open(desired: DesiredWorkspace, grant: AccessGrant, around: Surroundi
         await around.ledger.append(event, record_class=RecordClass.BEFORE)
     if live is not None:
         await _update(desired, around)
-        return
+        return False
     labels = grant_labels(
         grant_name=grant.metadata.name, grant_uid=grant.uid, workspace=desired.name
     )
     place = around.store.get(Ref(NAMESPACE, desired.name))
     if place is not None and place["metadata"].get("deletionTimestamp"):
-        return  # its end will be told, and then a new one is made
+        return False  # its end will be told, and then a new one is made
     await ensure(namespace(desired.name, labels=labels), around)
     created = await around.cluster.create(
         {
@@ -178,7 +186,8 @@ async def _open(desired: DesiredWorkspace, grant: AccessGrant, around: Surroundi
             "spec": desired.spec.to_wire(),
         }
     )
-    around.store.put(created)
+    around.learn(created)
+    return True
 
 
 async def _update(desired: DesiredWorkspace, around: Surroundings) -> None:
@@ -199,7 +208,7 @@ async def _close(workspaces: Iterable[Workspace], around: Surroundings, *, reaso
         ref = Ref(WORKSPACES, each.metadata.name, each.metadata.namespace)
         patch = {"metadata": {"uid": each.uid}, "spec": {"admission": Admission.CLOSED.value}}
         try:
-            around.store.put(await around.cluster.patch(ref, patch, manager=MANAGER))
+            around.learn(await around.cluster.patch(ref, patch, manager=MANAGER))
         except NotFound:
             continue
         await _record_closing(each.spec.grant, each.metadata.name, around, reason=reason)

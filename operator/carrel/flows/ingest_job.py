@@ -25,7 +25,7 @@ async def reconcile_ingest(name: str, around: Surroundings) -> datetime | None:
         return None
     if ingest.spec.upload is UploadState.SEALED and around.store.get(job) is None:
         try:
-            around.store.put(await around.cluster.create(ingest_job(ingest, around.site)))
+            around.learn(await around.cluster.create(ingest_job(ingest, around.site)))
         except Conflict:
             return None  # one is there that we have not been told of yet
     return None

@@ -9,6 +9,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from carrel.cluster.refs import (
     JOB,
@@ -109,6 +110,15 @@ _INDEXES: Mapping[KindRef, Mapping[str, Callable[[JSON], Iterable[str]]]] = {
 }
 
 
+class Source(StrEnum):
+    """Who told of a change."""
+
+    SERVER = "Server"
+    """A watch or a list."""
+    OURSELVES = "Ourselves"
+    """The answer to a write of ours, whose echo on the watch will be no news."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Entry:
     uid: str
@@ -120,15 +130,15 @@ class Store:
     """Objects by kind and name; reading gives a fresh copy that the caller may change.
 
     `follow` is called with every object of which anything that decisions read has changed,
-    came or went: also after a write of our own, whose echo on the watch is then no news.
+    came or went, and who told of it.
     """
 
-    def __init__(self, *, follow: Callable[[JSON], None] = lambda _: None) -> None:
+    def __init__(self, *, follow: Callable[[JSON, Source], None] = lambda _, __: None) -> None:
         self.follow = follow
         self._objects: dict[KindRef, dict[Ref, _Entry]] = {kind: {} for kind in REMEMBERED}
         self._found: dict[tuple[KindRef, str, str], set[Ref]] = defaultdict(set)
 
-    def put(self, obj: JSON) -> bool:
+    def put(self, obj: JSON, *, source: Source) -> bool:
         """Remember an object; tell whether anything that decisions read has changed.
 
         An older version of the same object is ignored: our own write may be answered
@@ -149,7 +159,7 @@ class Store:
             self._found[key].add(ref)
         changed = known is None or known.content != content
         if changed:
-            self.follow(obj)
+            self.follow(obj, source)
         return changed
 
     def remove(self, obj: JSON) -> bool:
@@ -161,15 +171,26 @@ class Store:
             return False
         self._unindex(ref, known)
         del self._objects[ref.kind][ref]
-        self.follow(obj)
+        if ref.kind == NAMESPACE:
+            self._forget_content(ref.name)
+        self.follow(obj, Source.SERVER)
         return True
+
+    def _forget_content(self, namespace: str) -> None:
+        """Forget what was in a namespace, which is gone only when all of it is.
+
+        Not every kind is watched; none of these is in an index.
+        """
+        for kind in (RESOURCE_QUOTA, LIMIT_RANGE, SERVICE_ACCOUNT, PERSISTENT_VOLUME_CLAIM):
+            for ref in [ref for ref in self._objects[kind] if ref.namespace == namespace]:
+                del self._objects[kind][ref]
 
     def replace(self, kind: KindRef, objects: Iterable[JSON]) -> None:
         """Remember exactly `objects` of a kind."""
         present = set()
         for obj in objects:
             present.add(ref_of(obj))
-            self.put(obj)
+            self.put(obj, source=Source.SERVER)
         for ref in [ref for ref in self._objects[kind] if ref not in present]:
             gone = self.get(ref)
             if gone is not None:

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from carrel.cluster import Cluster
+from carrel.cluster import JSON, Cluster
 from carrel.flows.clock import Clock
-from carrel.flows.store import Store
+from carrel.flows.store import Source, Store
 from carrel.ledger import Ledger
 from carrel.render.site import Site
 from carrel.rules import SiteFacts
@@ -29,3 +29,7 @@ class Surroundings:
     """What decisions know of the site."""
     site: Site
     """What bundles know of the site."""
+
+    def learn(self, answer: JSON) -> None:
+        """Remember what the server answered to a write of ours."""
+        self.store.put(answer, source=Source.OURSELVES)

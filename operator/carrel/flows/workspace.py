@@ -173,19 +173,25 @@ async def _surround(workspace: Workspace, whole: Bundle | None, around: Surround
     await ensure(whole.namespace, around)
     for desired in (whole.resource_quota, whole.limit_range, whole.service_account):
         await ensure(desired, around)
-    for desired in (*whole.view(), *whole.home()):
-        await _make_once(desired, around)
+    await _make_volume(whole.view_volume, whole.view_claim, around)
+    await _make_volume(whole.home_volume, whole.home_claim, around)
 
 
-async def _make_once(desired: JSON, around: Surroundings) -> None:
-    """Make a volume or claim; most of what it says cannot change afterwards."""
-    live = around.store.get(ref_of(desired))
-    if live is None:
-        await ensure(desired, around)
-    elif live.get("status", {}).get("phase") == "Released":
-        # Its claim went with a namespace that somebody deleted: let it bind to the new one.
-        patch = {"spec": {"claimRef": {"uid": None, "resourceVersion": None}}}
-        await around.cluster.patch(ref_of(desired), patch, manager=MANAGER)
+async def _make_volume(volume: JSON | None, claim: JSON, around: Surroundings) -> None:
+    """Make a volume and its claim once; most of what they say cannot change afterwards."""
+    known = None if volume is None else around.store.get(ref_of(volume))
+    claimed = around.store.get(ref_of(claim)) is not None
+    if volume is not None and (known is None or not claimed):
+        # What is remembered of a volume may be a minute old: ask, before it is claimed anew.
+        live = None if known is None else await around.cluster.get(ref_of(volume))
+        live = live or await around.cluster.apply(volume, manager=MANAGER)
+        if live.get("status", {}).get("phase") == "Released":
+            # Its claim went with a namespace that somebody deleted: let it bind to the new one.
+            free: JSON = {"spec": {"claimRef": {"uid": None, "resourceVersion": None}}}
+            live = await around.cluster.patch(ref_of(volume), free, manager=MANAGER)
+        around.learn(live)
+    if not claimed:
+        around.learn(await around.cluster.apply(claim, manager=MANAGER))
 
 
 def _is_going(ref: Ref, around: Surroundings) -> bool:
@@ -205,7 +211,7 @@ async def _start(
             await _create_pod(workspace, whole, around)
     elif verdict.pod is PodDecision.UNGATED and live["spec"].get("schedulingGates"):
         patch = ungated(verdict.acknowledged, uid=live["metadata"]["uid"])
-        around.store.put(await around.cluster.patch(ref, patch, manager=MANAGER))
+        around.learn(await around.cluster.patch(ref, patch, manager=MANAGER))
 
 
 async def _create_pod(workspace: Workspace, whole: Bundle, around: Surroundings) -> None:
@@ -220,7 +226,7 @@ async def _create_pod(workspace: Workspace, whole: Bundle, around: Surroundings)
     )
     await around.ledger.append(event, record_class=RecordClass.BEFORE)
     try:
-        around.store.put(await around.cluster.create(whole.pod))
+        around.learn(await around.cluster.create(whole.pod))
     except Conflict:
         return  # one is there that we have not been told of yet: its event brings us back
 

@@ -33,7 +33,7 @@ async def ensure(desired: JSON, around: Surroundings) -> bool:
     live = around.store.get(ref_of(desired))
     if live is not None and not differs(desired, live):
         return False
-    around.store.put(await around.cluster.apply(desired, manager=MANAGER))
+    around.learn(await around.cluster.apply(desired, manager=MANAGER))
     return True
 
 
@@ -59,7 +59,7 @@ async def write_status(stored: JSON, status: Mapping[str, Any], around: Surround
         "status": status,
     }
     try:
-        around.store.put(await around.cluster.apply_status(obj, manager=MANAGER))
+        around.learn(await around.cluster.apply_status(obj, manager=MANAGER))
     except NotFound:
         return False  # deleted meanwhile: nobody is left to tell
     return True
@@ -78,7 +78,7 @@ async def patch_spec(
         return False
     patch = {"metadata": {"uid": stored["metadata"]["uid"]}, "spec": changes}
     try:
-        around.store.put(await around.cluster.patch(ref_of(stored), patch, manager=MANAGER))
+        around.learn(await around.cluster.patch(ref_of(stored), patch, manager=MANAGER))
     except NotFound:
         return False
     return True
@@ -88,8 +88,8 @@ async def hold(stored: JSON, around: Surroundings) -> bool:
     """Put our finalizer on an object: it is not forgotten before what it started has stopped."""
     if FINALIZER in stored["metadata"].get("finalizers", ()):
         return False
-    around.store.put(
-        await around.cluster.apply(_finalizers(stored, [FINALIZER]), manager=_FINALIZER_MANAGER)
+    around.learn(
+        await around.cluster.apply(_finalizers(stored, [FINALIZER]), manager=_FINALIZER_MANAGER),
     )
     return True
 

@@ -9,10 +9,10 @@ from prometheus_client import CollectorRegistry, Counter
 from carrel.cluster import Cluster
 from carrel.cluster.errors import ClusterError
 from carrel.cluster.refs import JOB, JSON, KindRef, Ref, ref_of
-from carrel.flows.store import Store
+from carrel.flows.store import Source, Store
 from carrel.handlers.queue import WorkQueue
-from carrel.handlers.routes import all_keys, keys_of, lane_of
-from carrel.handlers.scope import MADE, OUR_LABEL
+from carrel.handlers.routes import all_keys, keys_of, keys_of_ours, lane_of, told_of
+from carrel.handlers.scope import AUDITED, MADE, OUR_LABEL
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Feed:
 
     def told(self, obj: JSON) -> None:
         """Take in an object as it is now; nothing follows where nothing we read has changed."""
-        self._store.put(obj)
+        self._store.put(obj, source=Source.SERVER)
 
     def told_gone(self, obj: JSON) -> None:
         """Take in that an object is gone."""
@@ -59,7 +59,11 @@ class Feed:
         A difference that the watch mends by itself within a few seconds was only on its
         way; one that stands unchanged was missed.
         """
-        suspects = self._differing(kind, await listed(cluster, kind, namespace=namespace))
+        objects = await listed(cluster, kind, namespace=namespace)
+        suspects = self._differing(kind, objects)
+        if kind in AUDITED:
+            self._mend(suspects, objects)
+            return
         if not suspects:
             self._misses[kind] = 0
             return
@@ -68,10 +72,14 @@ class Feed:
         still = self._differing(kind, objects)
         missed = {ref for ref, versions in still.items() if suspects.get(ref) == versions}
         self._misses[kind] = self._misses.get(kind, 0) + 1 if missed else 0
-        present = {ref_of(obj): obj for obj in objects}
         for ref in missed:
             _log.warning("the watch of %s missed a change of %s", kind.plural, ref)
             self._missed.labels(kind.kind).inc()
+        self._mend(missed, objects)
+
+    def _mend(self, refs: Iterable[Ref], objects: list[JSON]) -> None:
+        present = {ref_of(obj): obj for obj in objects}
+        for ref in refs:
             if ref in present:
                 self.told(present[ref])
             elif (gone := self._store.get(ref)) is not None:
@@ -101,10 +109,13 @@ class Feed:
         pairs = {ref: (listed_versions.get(ref, ""), self._store.version(ref)) for ref in refs}
         return {ref: pair for ref, pair in pairs.items() if pair[0] != pair[1]}
 
-    def _follow(self, obj: JSON) -> None:
+    def _follow(self, obj: JSON, source: Source) -> None:
         lane = lane_of(obj)
-        for key in keys_of(obj, self._store):
+        follows = keys_of if source is Source.SERVER else keys_of_ours
+        for key in follows(obj, self._store):
             self._queue.put(key, lane=lane)
+        for key in told_of(obj):
+            self._queue.put_lazily(key)
 
 
 async def listed(cluster: Cluster, kind: KindRef, *, namespace: str) -> list[JSON]:

@@ -16,7 +16,7 @@ from carrel.flows.surroundings import Surroundings
 from carrel.handlers import watches
 from carrel.handlers.feed import Feed
 from carrel.handlers.queue import WorkQueue
-from carrel.handlers.scope import WATCHED
+from carrel.handlers.scope import KNOWN
 from carrel.handlers.settings import Settings
 from carrel.handlers.startup import require_kinds
 from carrel.handlers.workers import Workers
@@ -60,7 +60,7 @@ async def _work(
         return feed.dead_watch() or workers.stuck() or ledger.trouble or None
 
     async with endpoint(port=settings.metrics_port, health=health, registry=registry):
-        await feed.fill(cluster, WATCHED, namespace=settings.namespace)
+        await feed.fill(cluster, KNOWN, namespace=settings.namespace)
         _log.info("the operator begins: %d objects to look at", queue.depth)
         await _until_first(
             kopf.operator(
@@ -74,7 +74,7 @@ async def _work(
             _watch_jobs(cluster, feed, namespace=settings.namespace),
             feed.audit_for_ever(
                 cluster,
-                WATCHED,
+                KNOWN,
                 period=float(settings.audit_seconds),
                 namespace=settings.namespace,
             ),

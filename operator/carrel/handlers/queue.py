@@ -15,6 +15,7 @@ from enum import IntEnum, StrEnum
 
 from carrel.flows.clock import Clock, wait_until
 
+_LAZY = timedelta(seconds=1)
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(milliseconds=250), timedelta(seconds=60)
 
 
@@ -54,7 +55,7 @@ class WorkQueue:
         self._lanes: dict[Lane, OrderedDict[Key, datetime]] = {lane: OrderedDict() for lane in Lane}
         self._busy: dict[Key, Lane | None] = {}
         self._failures: dict[Key, int] = {}
-        self._later: list[tuple[datetime, int, Key]] = []
+        self._later: list[tuple[datetime, int, Key, Lane]] = []
         self._due: dict[Key, datetime] = {}
         self._order = itertools.count()
         self._filled = asyncio.Event()
@@ -73,14 +74,25 @@ class WorkQueue:
         self._lanes[lane].setdefault(key, self._clock.now())
         self._filled.set()
 
-    def put_at(self, key: Key, moment: datetime) -> None:
-        """Work on `key` at `moment`, or at the moment asked for before if that is earlier."""
+    def put_at(self, key: Key, moment: datetime, *, lane: Lane = Lane.STOP) -> None:
+        """Work on `key` at `moment`, or at the moment asked for before if that is earlier.
+
+        What comes by the clock is most often an end, and goes first.
+        """
         known = self._due.get(key)
         if known is not None and known <= moment:
             return
         self._due[key] = moment
-        heapq.heappush(self._later, (moment, next(self._order), key))
+        heapq.heappush(self._later, (moment, next(self._order), key, lane))
         self._sooner.set()
+
+    def put_lazily(self, key: Key) -> None:
+        """Work on `key` within a second, however often it is put until then.
+
+        For what only tells: the status of a grant follows that of its workspaces, which
+        changes at every step of a start.
+        """
+        self.put_at(key, self._clock.now() + _LAZY, lane=Lane.START)
 
     async def get(self) -> Key:
         """Return the next key, once there is one; `done` must follow."""
@@ -106,22 +118,24 @@ class WorkQueue:
         self._failures[key] = failures + 1
         pause = min(_FIRST_PAUSE * float(2 ** min(failures, 16)), _LONGEST_PAUSE)
         self._finish(key)
-        self.put_at(key, self._clock.now() + pause)
+        self.put_at(key, self._clock.now() + pause, lane=Lane.START)
         return pause
 
     async def run(self) -> None:
         """Move keys from later to now as their time comes; runs for ever."""
         while True:
             self._sooner.clear()
-            now = self._clock.now()
-            while self._later and self._later[0][0] <= now:
-                moment, _, key = heapq.heappop(self._later)
-                if self._due.get(key) == moment:
-                    del self._due[key]
-                    # What comes by the clock is most often an end.
-                    self.put(key, lane=Lane.STOP)
+            self.hurry(until=self._clock.now())
             first = self._later[0][0] if self._later else None
             await wait_until(first, clock=self._clock, wake=self._sooner)
+
+    def hurry(self, *, until: datetime) -> None:
+        """Move the keys that are due by `until` from later to now."""
+        while self._later and self._later[0][0] <= until:
+            moment, _, key, lane = heapq.heappop(self._later)
+            if self._due.get(key) == moment:
+                del self._due[key]
+                self.put(key, lane=lane)
 
     @property
     def depth(self) -> int:

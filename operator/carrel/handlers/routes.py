@@ -7,6 +7,7 @@ from carrel.cluster.refs import (
     JSON,
     NAMESPACE,
     NODE,
+    POD,
     KindRef,
     Ref,
     kind_of,
@@ -40,6 +41,29 @@ def keys_of(obj: JSON, store: Store) -> Iterator[Key]:
         yield from _surrounded(obj, store)
 
 
+def keys_of_ours(obj: JSON, store: Store) -> Iterator[Key]:
+    """Yield what must be looked at again because we wrote `obj` ourselves.
+
+    The flow that wrote it has taken it into account; this is what other flows, or a second
+    pass of the same one, make of it.
+    """
+    kind = kind_of(obj)
+    if kind == DATASETS:
+        yield from _grants(store, by="dataset", value=obj["metadata"]["name"])
+    elif kind == POD:
+        yield from keys_of(obj, store)
+    elif kind == WORKSPACES:
+        looked_at = obj.get("status", {}).get("observedGeneration")
+        if looked_at != obj["metadata"].get("generation"):
+            yield from keys_of(obj, store)
+
+
+def told_of(obj: JSON) -> Iterator[Key]:
+    """Yield what only tells of `obj` and may do so a little later."""
+    if kind_of(obj) == WORKSPACES:
+        yield Key(Work.GRANT, obj["spec"].get("grant", {}).get("name", ""))
+
+
 def lane_of(obj: JSON) -> Lane:
     """Return whether the change of `obj` may be an end, which overtakes beginnings."""
     spec = obj.get("spec", {})
@@ -52,9 +76,12 @@ def lane_of(obj: JSON) -> Lane:
 
 
 def all_keys(store: Store) -> Iterator[Key]:
-    """Yield everything there is to look at, for a process that has just started."""
-    yield from _everything(store)
+    """Yield everything there is to look at, for a process that has just started.
+
+    Datasets come first: every grant waits for what is said of them.
+    """
     yield from (Key(Work.DATASET, ref.name) for ref in store.refs(DATASETS))
+    yield from _everything(store)
     yield from (Key(Work.INGEST, ref.name) for ref in store.refs(INGESTS))
 
 
@@ -83,11 +110,6 @@ def _surrounded(obj: JSON, store: Store) -> Iterator[Key]:
         yield from _grants(store, by="uid", value=labels[GRANT_UID])
 
 
-def _workspace(obj: JSON, _: Store) -> Iterator[Key]:
-    yield Key(Work.WORKSPACE, obj["metadata"]["name"])
-    yield Key(Work.GRANT, obj["spec"].get("grant", {}).get("name", ""))
-
-
 def _dataset(obj: JSON, store: Store) -> Iterator[Key]:
     yield Key(Work.DATASET, obj["metadata"]["name"])
     yield from _grants(store, by="dataset", value=obj["metadata"]["name"])
@@ -110,7 +132,7 @@ _ROUTES: Mapping[KindRef, Route] = {
     DATASETS: _dataset,
     CLASSES: _menu("class"),
     POLICIES: _menu("policy"),
-    WORKSPACES: _workspace,
+    WORKSPACES: lambda obj, _: iter([Key(Work.WORKSPACE, obj["metadata"]["name"])]),
     REPORTS: lambda obj, _: iter([Key(Work.WORKSPACE, obj["spec"].get("workspace", ""))]),
     INGESTS: lambda obj, _: iter([Key(Work.INGEST, obj["metadata"]["name"])]),
     JOB: _ingest,

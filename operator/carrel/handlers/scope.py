@@ -16,22 +16,24 @@ from carrel.cluster.refs import (
 from carrel.flows.store import OWN
 from carrel.render.labels import MANAGED_BY, OURS
 
-MADE = (
-    NAMESPACE,
-    POD,
+AUDITED = (
     RESOURCE_QUOTA,
     LIMIT_RANGE,
     SERVICE_ACCOUNT,
     PERSISTENT_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
 )
-"""Built-in kinds that the operator makes; watched by its label only."""
+"""Built-in kinds that the operator makes and that nothing waits for: held against a full list
+once a period. Watching them too would cost a third of all events to tell what we just wrote."""
 
-CLUSTER_WIDE: tuple[KindRef, ...] = (*OWN, *MADE, NETWORK_POLICY, NODE)
+MADE = (NAMESPACE, POD, *AUDITED)
+"""Built-in kinds that the operator makes; asked for by its label only."""
+
+CLUSTER_WIDE: tuple[KindRef, ...] = (*OWN, NAMESPACE, POD, NETWORK_POLICY, NODE)
 """What Kopf watches. NetworkPolicies are watched all: one that is not ours in a workspace's
 namespace would open what ours closes."""
 
-WATCHED: tuple[KindRef, ...] = (*CLUSTER_WIDE, JOB)
-"""Everything that is watched; Jobs in the platform's namespace by a watch of our own."""
+KNOWN: tuple[KindRef, ...] = (*CLUSTER_WIDE, *AUDITED, JOB)
+"""Everything that is remembered; Jobs come, in the platform's namespace, by a watch of our own."""
 
 OUR_LABEL = f"{MANAGED_BY}={OURS}"

@@ -9,9 +9,10 @@ import logging
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import kopf
+from typing_extensions import override
 
 from carrel.handlers.feed import Feed
 from carrel.handlers.scope import CLUSTER_WIDE, MADE, OUR_LABEL
@@ -22,6 +23,22 @@ _SILENCE_SECONDS = 75.0
 _PAUSES = (1, 1, 2, 4, 8, *(15 for _ in range(1000)))
 """Kopf gives up, and the process with it, when these are spent: a server may be away for hours."""
 _PAGE = 500
+
+
+class _NoDifferences(kopf.DiffBaseStorage):
+    """Remembers nothing: nobody asks what changed, and Kopf would copy every object to tell."""
+
+    @override
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return cast("kopf.BodyEssence", {})
+
+    @override
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        return None
+
+    @override
+    def store(self, **_: Any) -> None:
+        """Store nothing."""
 
 
 def registry(feed: Feed, *, kubeconfig: Path | None) -> kopf.OperatorRegistry:
@@ -54,6 +71,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.watching.client_timeout = _CLIENT_SECONDS
     chosen.watching.connect_timeout = 10.0
     chosen.watching.inactivity_timeout = _SILENCE_SECONDS
+    chosen.persistence.diffbase_storage = _NoDifferences()
     chosen.watching.reconnect_backoff = 1.0
     chosen.watching.chunk_size = _PAGE
     chosen.networking.error_backoffs = _PAUSES

@@ -1,0 +1,201 @@
+"""How many grants the operator makes per second, with how many writes, in how much memory.
+
+    python tests/bench/operator_throughput.py --grants 2000 --output FILE.json
+
+A real API server with etcd on this machine (etcd without fsync, which measures the operator
+and not the disk), no kubelet: every grant becomes its whole bundle with a gated pod. Then a
+simulated node acknowledges every view, which opens every gate, and the operator is started
+anew, which must write nothing.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import re
+import sys
+import tempfile
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from carrel.cluster import Cluster, connect
+from carrel.cluster.refs import POD
+from carrel.flows.store import WORKSPACES
+from support import examples
+from support.control_plane import control_plane
+from support.processes import Process, eventually, running
+
+AT_ONCE = 16
+LONGEST_SECONDS = 1800.0
+_REQUESTS = re.compile(
+    r"^apiserver_request_total\{(?P<labels>[^}]*)\} (?P<count>\S+)$", re.MULTILINE
+)
+_WRITING = {"APPLY", "CREATE", "DELETE", "PATCH", "POST", "PUT", "UPDATE"}
+
+
+async def writes(cluster: Cluster) -> Counter[str]:
+    """Return the writes that the API server has served so far, by resource."""
+    text = (await cluster.request("GET", "/metrics")).body.decode()
+    counted: Counter[str] = Counter()
+    for found in _REQUESTS.finditer(text):
+        labels = dict(re.findall(r'(\w+)="([^"]*)"', found["labels"]))
+        ours = labels.get("resource") not in {"leases", "events", "endpointslices"}
+        if labels.get("verb") in _WRITING and ours and labels.get("code", "").startswith("2"):
+            part = f"{labels['resource']}/{labels['subresource']}".rstrip("/")
+            counted[part] += int(float(found["count"]))
+    return counted
+
+
+async def prepare(cluster: Cluster, count: int) -> None:
+    """Make everything that the grants need, the grants and their approvals."""
+    for obj in (
+        examples.public_key(),
+        examples.dataset(),
+        examples.workspace_class(),
+        examples.egress_policy(),
+        examples.ready_node(),
+    ):
+        await cluster.create(obj)
+    limit = asyncio.Semaphore(AT_ONCE)
+    now = datetime.now(UTC).replace(microsecond=0)  # noqa: TID251 - the server has its own clock
+
+    async def one(number: int) -> None:
+        async with limit:
+            grant = await cluster.create(examples.grant(f"bench-{number:05}", now=now))
+            await cluster.create(examples.approval(grant))
+
+    await asyncio.gather(*(one(number) for number in range(count)))
+
+
+async def until_pods(cluster: Cluster, count: int, *, gated: str) -> float:
+    """Wait until `count` pods are there, gated or not; return the seconds it took."""
+
+    async def there() -> bool | None:
+        pods = await cluster.list(POD, labels="carrel.dev/role=workspace")
+        fitting = [p for p in pods if bool(p["spec"].get("schedulingGates")) == (gated == "gated")]
+        await asyncio.sleep(0.5)
+        return True if len(fitting) >= count else None
+
+    _, seconds = await eventually(there, within=LONGEST_SECONDS, what=f"{count} {gated} pods")
+    return seconds
+
+
+async def until_idle(cluster: Cluster, process: Process) -> None:
+    """Wait until the operator has worked off its queue and the server sees no more writes."""
+
+    async def idle() -> bool | None:
+        try:
+            metrics = await process.metrics()
+        except OSError:
+            return None
+        before = await writes(cluster)
+        await asyncio.sleep(3)
+        empty = "carrel_queue_depth 0.0" in metrics
+        return True if empty and await writes(cluster) == before else None
+
+    await eventually(idle, within=LONGEST_SECONDS, what="rest")
+
+
+def memory_mib(process: Process) -> dict[str, float]:
+    """Return resident memory now and at its highest."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    values = dict(re.findall(r"^(VmRSS|VmHWM):\s+(\d+) kB", status, re.MULTILINE))
+    return {name: round(int(value) / 1024, 1) for name, value in values.items()}
+
+
+def cpu_seconds(process: Process) -> float:
+    """Return the CPU time that a process has used."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def acknowledge(cluster: Cluster) -> None:
+    """Play the node agent for every workspace."""
+    limit = asyncio.Semaphore(AT_ONCE)
+
+    async def one(workspace: dict[str, object]) -> None:
+        async with limit:
+            await cluster.apply(examples.node_report(workspace), manager="carrel-node-node-1")
+
+    await asyncio.gather(*(one(each) for each in await cluster.list(WORKSPACES)))
+
+
+async def measure(kubeconfig: Path, count: int) -> dict[str, object]:
+    """Run the three rounds; return the figures."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with connect(kubeconfig) as cluster:
+            await prepare(cluster, count)
+            before = await writes(cluster)
+            with running("handlers", kubeconfig=kubeconfig, folder=Path(folder)) as process:
+                begun = time.monotonic()
+                await until_pods(cluster, count, gated="gated")
+                made = time.monotonic() - begun
+                await until_idle(cluster, process)
+                after = await writes(cluster)
+                cpu = cpu_seconds(process)
+                await acknowledge(cluster)
+                opened = await until_pods(cluster, count, gated="open")
+                await until_idle(cluster, process)
+                used = memory_mib(process)
+                process.end()
+            rested = await writes(cluster)
+            with running("handlers", kubeconfig=kubeconfig, folder=Path(folder)) as process:
+                begun = time.monotonic()
+                await until_idle(cluster, process)
+                looked = time.monotonic() - begun
+                again = await writes(cluster)
+                used_again = memory_mib(process)
+    spent = after - before
+    return {
+        "grants": count,
+        "grantsPerSecond": round(count / made, 1),
+        "secondsUntilEveryPod": round(made, 1),
+        "operatorCpuSecondsPerGrant": round(cpu / count, 4),
+        "writesPerGrant": round(sum(spent.values()) / count, 2),
+        "writesByResource": {k: round(v / count, 2) for k, v in sorted(spent.items())},
+        "secondsUntilEveryGateOpen": round(opened, 1),
+        "memoryMiB": used,
+        "resync": {
+            "writes": sum((again - rested).values()),
+            "secondsAtMost": round(looked, 1),
+            "memoryMiB": used_again,
+        },
+    }
+
+
+def machine() -> dict[str, object]:
+    """Return what the figures were measured on."""
+    memory = dict(
+        re.findall(r"^(MemTotal):\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    )
+    return {
+        "cores": os.cpu_count(),
+        "memoryMiB": int(memory["MemTotal"]) // 1024,
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "loadBefore": [round(each, 1) for each in os.getloadavg()],
+    }
+
+
+def main() -> None:
+    """Measure and write the figures as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--grants", type=int, default=2000)
+    parser.add_argument("--output", type=Path)
+    chosen = parser.parse_args()
+    described = machine()
+    with control_plane(controllers=False) as plane:
+        figures = asyncio.run(measure(plane.kubeconfig, chosen.grants))
+    text = json.dumps({"machine": described, "operator": figures}, indent=2) + "\n"
+    print(text)  # noqa: T201 - the result
+    if chosen.output:
+        chosen.output.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
