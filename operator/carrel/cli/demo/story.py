@@ -149,6 +149,8 @@ async def run(stages: Stages, site: Site, *, granted: AccessGrant, manifest: Pat
     """Start the workspace, wait for its own check, and read what it proved."""
     place = granted.status.workspaces[0]
     ref = Ref(KindRef.of(Workspace), place.name, place.namespace)
+    # Others may have reached it before, such as the control arm of an escape test.
+    before = arrived(site.instance).packets if site.instance else 0
     async with connect(site.kubeconfig(Person.ADMIN)) as cluster:
         with stages.stage("Start the researcher's workspace") as result:
 
@@ -170,7 +172,7 @@ async def run(stages: Stages, site: Site, *, granted: AccessGrant, manifest: Pat
             proof = await desk.read_proof(cluster, workspace)
             result(_sentence(proof))
     with stages.stage("Look at the pretend Internet") as result:
-        result(_internet(site, proof))
+        result(_internet(site, proof, before=before))
     return Ending(grant=granted, workspace=workspace, proof=proof, manifest=manifest)
 
 
@@ -183,13 +185,13 @@ def _sentence(proof: Proof) -> str:
     )
 
 
-def _internet(site: Site, proof: Proof) -> str:
+def _internet(site: Site, proof: Proof, *, before: int) -> str:
     if site.instance is None:
         return f"not part of this cluster; the lock refused {proof.denied} packets"
-    seen = arrived(site.instance)
-    if seen.packets:
+    seen = arrived(site.instance).packets - before
+    if seen:
         raise DemoError(
-            f"{seen.packets} packets reached the pretend Internet. The lock does not hold: stop "
+            f"{seen} packets reached the pretend Internet. The lock does not hold: stop "
             "here and report it as SECURITY.md says."
         )
     return f"0 packets arrived there; the lock refused {proof.denied}"
