@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.request import getproxies
 
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
@@ -25,9 +26,11 @@ async def connect(
     The pod's token is read again each minute, so a bound token that expires is no end.
     Raises ClusterError with a sentence where there is nothing to connect with.
     """
-    # Proxy variables are for people's machines; inside a pod they would lead outside.
+    # Proxy variables are for people's machines; inside a pod they would lead outside. Where
+    # there are none, aiohttp is not told to look: it would ask a thread twice per request.
+    by_proxy = kubeconfig is not None and "https" in getproxies()
     configuration = Configuration(
-        client_session_kwargs={"trust_env": kubeconfig is not None},
+        client_session_kwargs={"trust_env": by_proxy},
         connection_pool_maxsize=64,
     )
     try:
