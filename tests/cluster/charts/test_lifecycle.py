@@ -90,7 +90,8 @@ def test_a_second_installation_changes_nothing(installed: Site):
     """No object is written, no process starts anew."""
     before = _versions(installed)
     installed.install()
-    assert (len(before) > 40, _versions(installed)) == (True, before)
+    changed = {name for name, version in _versions(installed).items() if before[name] != version}
+    assert (len(before) > 40, changed) == (True, set())
 
 
 def test_an_upgrade_changes_what_was_asked_and_goes_back(installed: Site):
