@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 COMPILE := $(UV) pip compile -q --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --custom-compile-command 'make lock'
 INSTANCE ?= carrel
+PORT ?= 8443
 
 .PHONY: help
 help: ## This list
@@ -25,7 +26,7 @@ venv: $(VENV)/.ready ## Python environment in .venv, from requirements/dev.txt w
 
 .PHONY: demo
 demo: venv ## From nothing to a locked notebook on real DICOM, with times
-	@$(BIN)/carrel demo --instance $(INSTANCE)
+	@$(BIN)/carrel demo --instance $(INSTANCE) --port $(PORT)
 
 .PHONY: down
 down: venv ## Stop the embedded cluster and leave nothing behind
@@ -40,8 +41,8 @@ check: venv ## Lint, types, floors, unit, property and golden tests; no cluster,
 
 .PHONY: test
 test: check ## All tests, with the embedded cluster
-	@$(BIN)/carrel demo --instance $(INSTANCE)
-	@$(BIN)/pytest -q tests/policies tests/cluster tests/escape
+	@$(BIN)/carrel demo --instance $(INSTANCE) --port $(PORT)
+	@CARREL_INSTANCE=$(INSTANCE) $(BIN)/pytest -q tests/policies tests/cluster tests/escape
 
 .PHONY: lock
 lock: $(VENV)/.ready ## Renew requirements/*.txt
