@@ -104,6 +104,12 @@ CUSTOM_RESOURCE_DEFINITION = KindRef(
     "customresourcedefinitions",
     namespaced=False,
 )
+CERTIFICATE_SIGNING_REQUEST = KindRef(
+    "certificates.k8s.io/v1",
+    "CertificateSigningRequest",
+    "certificatesigningrequests",
+    namespaced=False,
+)
 SELF_SUBJECT_REVIEW = KindRef(
     "authentication.k8s.io/v1", "SelfSubjectReview", "selfsubjectreviews", namespaced=False
 )
@@ -124,6 +130,7 @@ BUILT_IN: tuple[KindRef, ...] = (
     JOB,
     LEASE,
     CUSTOM_RESOURCE_DEFINITION,
+    CERTIFICATE_SIGNING_REQUEST,
 )
 """The kinds of Kubernetes that Carrel touches."""
 

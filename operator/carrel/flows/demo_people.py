@@ -17,15 +17,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from carrel.cluster import Cluster, KindRef, Ref
+from carrel.cluster import Cluster, Ref
+from carrel.cluster.refs import CERTIFICATE_SIGNING_REQUEST
 from carrel.flows.clock import SystemClock, wait_until
 
-_REQUEST = KindRef(
-    "certificates.k8s.io/v1",
-    "CertificateSigningRequest",
-    "certificatesigningrequests",
-    namespaced=False,
-)
 _DAYS = 7
 _PATIENCE = timedelta(seconds=30)
 
@@ -46,12 +41,12 @@ async def issue_kubeconfig(cluster: Cluster, *, username: str, template: str, ta
     """
     key = ec.generate_private_key(ec.SECP256R1())
     name = f"carrel-demo-{hash_of(username)}"
-    await cluster.delete(Ref(_REQUEST, name))
+    await cluster.delete(Ref(CERTIFICATE_SIGNING_REQUEST, name))
     body = _signing_request(key, username=username)
     created = await cluster.create(
         {
-            "apiVersion": _REQUEST.api_version,
-            "kind": _REQUEST.kind,
+            "apiVersion": CERTIFICATE_SIGNING_REQUEST.api_version,
+            "kind": CERTIFICATE_SIGNING_REQUEST.kind,
             "metadata": {"name": name},
             "spec": {
                 "request": base64.b64encode(body).decode(),
@@ -73,7 +68,7 @@ async def issue_kubeconfig(cluster: Cluster, *, username: str, template: str, ta
     }
     answer = await cluster.request(
         "PUT",
-        f"{_REQUEST.path(name=name)}/approval",
+        f"{CERTIFICATE_SIGNING_REQUEST.path(name=name)}/approval",
         headers={"Content-Type": "application/json"},
         body=json.dumps(created).encode(),
     )
@@ -85,7 +80,7 @@ async def issue_kubeconfig(cluster: Cluster, *, username: str, template: str, ta
     certificate = await _signed(cluster, name=name, username=username)
     config = _kubeconfig(template, key=key, certificate=certificate)
     await asyncio.to_thread(_write_private, target, config)
-    await cluster.delete(Ref(_REQUEST, name))
+    await cluster.delete(Ref(CERTIFICATE_SIGNING_REQUEST, name))
 
 
 def hash_of(username: str) -> str:
@@ -105,7 +100,7 @@ async def _signed(cluster: Cluster, *, name: str, username: str) -> str:
     clock = SystemClock()
     ends = clock.now() + _PATIENCE
     while clock.now() < ends:
-        found = await cluster.get(Ref(_REQUEST, name)) or {}
+        found = await cluster.get(Ref(CERTIFICATE_SIGNING_REQUEST, name)) or {}
         certificate = found.get("status", {}).get("certificate")
         if certificate:
             return str(certificate)
