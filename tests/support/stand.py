@@ -122,12 +122,20 @@ class Stand:
 
     def recorded(self) -> list[str]:
         """Return the activities in the ledger's files."""
+        return [event["activity"] for event in self.events()]
+
+    def details(self, activity: str) -> list[JSON]:
+        """Return the details of every record of an activity."""
+        return [event["detail"] for event in self.events() if event["activity"] == activity]
+
+    def events(self) -> list[JSON]:
+        """Return the events in the ledger's files."""
         lines = [
             line
             for file in sorted(self.directory.rglob("*.jsonl"))
             for line in file.read_text().splitlines()
         ]
-        return [json.loads(line)["event"]["activity"] for line in lines]
+        return [json.loads(line)["event"] for line in lines]
 
 
 async def until(

@@ -58,10 +58,18 @@ class NetworkNamespace:
         used once and ends: nothing has to be set back, and nothing can be forgotten.
         """
         outcome: Future[T] = Future()
+        # Should somebody close us meanwhile, the number might come to mean another namespace.
+        descriptor = os.dup(self._descriptor)
 
         def run() -> None:
+            if not outcome.set_running_or_notify_cancel():
+                os.close(descriptor)
+                return
             try:
-                _enter(self._descriptor)
+                try:
+                    _enter(descriptor)
+                finally:
+                    os.close(descriptor)
                 outcome.set_result(work())
             except BaseException as error:  # noqa: BLE001 - carried over to the caller, whole
                 outcome.set_exception(error)

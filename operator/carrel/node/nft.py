@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from carrel.kinds.resource import Digest
+from carrel.node.libnft import NftError, Output, call
 from carrel.node.netns import NetworkNamespace, devices
 from carrel.node.processes import PROC
 from carrel.render.nft import (
@@ -26,8 +27,20 @@ from carrel.render.nft import (
 _PATIENCE = 10.0
 
 
-class NftError(Exception):
-    """nft refused; the message is its own first line."""
+__all__ = [
+    "Destination",
+    "NftError",
+    "Refused",
+    "expected_digest",
+    "load",
+    "loaded_digest",
+    "lock_for",
+    "lock_of",
+    "probe_wire_layer",
+    "read_counters",
+    "read_refused",
+    "run_inside",
+]
 
 
 @dataclass(frozen=True)
@@ -81,17 +94,22 @@ async def run_inside(namespace: NetworkNamespace, *command: str, text: str = "")
 
 async def load(namespace: NetworkNamespace, lock: Lock, *, counts: Counts) -> None:
     """Load a lock in one transaction."""
-    await run_inside(namespace, "nft", "-f", "-", text=rule_set(lock, counts=counts))
+    text = rule_set(lock, counts=counts)
+    await namespace.inside(lambda: call(text))
 
 
 async def loaded_digest(namespace: NetworkNamespace) -> Digest | None:
     """Return the digest of the lock that the kernel holds, None where there is none."""
-    listing = await run_inside(namespace, "nft", "-s", "-t", "list", "ruleset")
+    return await namespace.inside(_loaded_digest)
+
+
+def _loaded_digest() -> Digest | None:
+    listing = call("list ruleset", output=Output.STATELESS | Output.TERSE)
     if f"table inet {LOCK} " not in listing:
         return None
     try:
         gateways = [
-            await run_inside(namespace, "nft", "-s", "list", "set", "inet", LOCK, name)
+            call(f"list set inet {LOCK} {name}", output=Output.STATELESS)
             for name in ("gateways4", "gateways6")
         ]
     except NftError:  # a set that is missing is a lock that was changed
@@ -101,13 +119,14 @@ async def loaded_digest(namespace: NetworkNamespace) -> Digest | None:
 
 async def read_counters(namespace: NetworkNamespace) -> Refused:
     """Read the named counters; cheap whatever the number of destinations."""
-    text = await run_inside(namespace, "nft", "-j", "list", "counters")
+    text = await namespace.inside(lambda: call("list counters", output=Output.JSON))
     return Refused(counters=_counters(json.loads(text)))
 
 
 async def read_refused(namespace: NetworkNamespace) -> Refused:
     """Read counters and destinations; a second for a full set of 65,535."""
-    document = json.loads(await run_inside(namespace, "nft", "-j", "list", "table", "inet", LOCK))
+    command = f"list table inet {LOCK}"
+    document = json.loads(await namespace.inside(lambda: call(command, output=Output.JSON)))
     return Refused(counters=_counters(document), destinations=_destinations(document))
 
 
