@@ -42,7 +42,7 @@ check: venv ## Lint, types, floors, unit, property and golden tests; no cluster,
 .PHONY: test
 test: check ## All tests, with the embedded cluster
 	@$(BIN)/carrel demo --instance $(INSTANCE) --port $(PORT)
-	@CARREL_INSTANCE=$(INSTANCE) $(BIN)/pytest -q tests/policies tests/cluster tests/escape
+	@CARREL_INSTANCE=$(INSTANCE) $(BIN)/pytest -q tests/policies tests/cluster tests/escape tests/golden/charts
 
 .PHONY: lock
 lock: $(VENV)/.ready ## Renew requirements/*.txt
