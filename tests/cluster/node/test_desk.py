@@ -110,7 +110,7 @@ async def test_a_fork_bomb_is_emptied_too(desk: Pod, tmp_path: Path) -> None:
             await agent.bind(desk)
             assert await asyncio.to_thread(desk.gate().wait, 20) == ADMITTED
             join = f"echo $$ > {limit}/cgroup.procs && exec {sys.executable} -c '{FORKS}'"
-            bomb = desk.start("sh", "-c", join)
+            bomb = desk.start("nice", "-n", "19", "sh", "-c", join)
             assert await asyncio.to_thread(line_of, bomb) == "up"
             await agent.close_workspace()
             await agent.reason("CgroupEmpty", "Killed")
