@@ -11,33 +11,32 @@ from carrel.flows.store import APPROVALS, DATASETS, GRANTS, WORKSPACES
 from support import examples
 from support.operator_world import World, conditions
 
-REFUSED: dict[str, JSON] = {
-    "unknown dataset": {"datasets": [{"name": "nothing", "version": 1}]},
-    "unknown version": {"datasets": [{"name": "chest-ct", "version": 2}]},
-    "unknown class": {"workspaceClass": "huge"},
-    "unknown policy": {"egressPolicy": "everything"},
-    "expired": {"notBefore": "2026-01-01T00:00:00Z", "expires": "2026-02-01T00:00:00Z"},
-    "not yet valid": {"notBefore": "2026-03-03T00:00:00Z"},
-    "suspended": {"state": "Suspended"},
+REFUSED: dict[str, tuple[JSON, str]] = {
+    "unknown dataset": ({"datasets": [{"name": "nothing", "version": 1}]}, "DatasetUnknown"),
+    "unknown version": ({"datasets": [{"name": "chest-ct", "version": 2}]}, "DatasetUnknown"),
+    "unknown class": ({"workspaceClass": "huge"}, "ClassUnknown"),
+    "unknown policy": ({"egressPolicy": "everything"}, "PolicyUnknown"),
+    "expired": (
+        {"notBefore": "2026-01-01T00:00:00Z", "expires": "2026-02-01T00:00:00Z"},
+        "Expired",
+    ),
+    "suspended": ({"state": "Suspended"}, "Suspended"),
+    "not approved": ({}, "ApprovalsMissing"),
 }
 
 
 @pytest.mark.parametrize("what", REFUSED)
 async def test_a_grant_that_cannot_be_in_force_makes_nothing_and_says_why(what: str):
-    """No namespace, no pod, and a sentence in InForce."""
+    """No desk beside the one that is there, and a reason and a sentence in InForce."""
+    spec, reason = REFUSED[what]
     world = World()
     await world.approved_grant()
-    await world.cluster.delete(Ref(APPROVALS, "lung-nodules-approval"))
-    await world.cluster.delete(Ref(GRANTS, "lung-nodules"))
-    before = len(world.all(WORKSPACES))
-    await world.cluster.create(examples.grant("bad", **REFUSED[what]))
+    await world.cluster.create(examples.grant("bad", **spec))
     await world.settle()
     grant = world.cluster.objects[Ref(GRANTS, "bad")]
-    status, reason = conditions(grant)["InForce"]
-    assert status == "False"
-    assert reason
+    assert conditions(grant)["InForce"] == ("False", reason)
     assert all(each["message"] for each in grant["status"]["conditions"])
-    assert len(world.all(WORKSPACES)) == before
+    assert len(world.all(WORKSPACES)) == 1
 
 
 async def test_two_grants_for_one_researcher_are_two_desks():
