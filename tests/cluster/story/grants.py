@@ -39,6 +39,8 @@ async def sound(
         now=now,
     ).to_wire()
     spec = deepcopy(grant["spec"])
+    # A kept home keeps its namespace; tests leave nothing behind.
+    spec["home"] = {"retention": "Delete"}
     if spoil is not None:
         spoil(spec)
     return {
