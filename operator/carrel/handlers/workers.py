@@ -32,7 +32,7 @@ _LONGEST_SECONDS = 120.0
 """A flow that takes longer hangs; it is cancelled and tried again."""
 
 STUCK_SECONDS = 300.0
-"""A front of the queue that has waited this long means that nothing works."""
+"""Work that waits while no pass has ended for this long means that nothing works."""
 
 
 class Workers:
@@ -43,6 +43,7 @@ class Workers:
     ) -> None:
         self._queue = queue
         self._around = around
+        self._ended = time.monotonic()
         self._seconds = Histogram(
             "carrel_reconcile_seconds",
             "Time of one pass over one object",
@@ -69,11 +70,11 @@ class Workers:
                 group.create_task(self._work_for_ever())
 
     def stuck(self) -> str | None:
-        """Say that nothing is being worked off, if so."""
-        waited = self._queue.oldest.total_seconds()
-        if waited < STUCK_SECONDS:
+        """Say that nothing is being worked off, if so; a long queue alone is no such sign."""
+        idle = time.monotonic() - self._ended
+        if not self._queue.depth or idle < STUCK_SECONDS:
             return None
-        return f"work has waited for {waited:.0f} s"
+        return f"{self._queue.depth} objects wait and no pass has ended for {idle:.0f} s"
 
     async def _work_for_ever(self) -> None:
         while True:
@@ -93,6 +94,7 @@ class Workers:
         else:
             self._queue.done(key, again=again)
         finally:
+            self._ended = time.monotonic()
             self._seconds.labels(key.work).observe(time.monotonic() - begun)
 
     def _failed(self, key: Key, error: Exception) -> None:
