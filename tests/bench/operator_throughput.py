@@ -192,7 +192,7 @@ def main() -> None:
     with control_plane(controllers=False) as plane:
         figures = asyncio.run(measure(plane.kubeconfig, chosen.grants))
     text = json.dumps({"machine": described, "operator": figures}, indent=2) + "\n"
-    print(text)  # noqa: T201 - the result
+    print(text)
     if chosen.output:
         chosen.output.write_text(text)
 
