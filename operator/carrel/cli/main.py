@@ -27,7 +27,7 @@ app.add_typer(trust.app, name="trust")
 
 @app.callback()
 def carrel() -> None:
-    """A secure research environment for medical imaging data on Kubernetes."""
+    """Work with a secure research environment for medical imaging data."""
 
 
 def main() -> None:

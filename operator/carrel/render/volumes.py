@@ -68,7 +68,7 @@ def home_claim(workspace: Workspace, site: Site) -> dict[str, Any]:
     )
 
 
-def _local_volume(  # noqa: PLR0913 - one argument per line of the object
+def _local_volume(
     workspace: Workspace, *, name: str, path: str, size: str, mode: str, claim: str
 ) -> dict[str, Any]:
     ready = {"key": VIEWS, "operator": "In", "values": ["ready"]}
@@ -94,7 +94,7 @@ def _local_volume(  # noqa: PLR0913 - one argument per line of the object
     }
 
 
-def _claim(  # noqa: PLR0913 - one argument per line of the object
+def _claim(
     workspace: Workspace,
     *,
     name: str,
