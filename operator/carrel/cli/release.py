@@ -43,6 +43,7 @@ _LABELS = {
     "pod-security.kubernetes.io/warn": "privileged",
     "pod-security.kubernetes.io/audit": "restricted",
 }
+_PODS = "app.kubernetes.io/name=carrel"
 _CRDS_TIMEOUT = timedelta(minutes=2)
 
 
@@ -152,6 +153,7 @@ def uninstall(
     try:
         arguments = ["uninstall", "carrel", "--wait", f"--timeout={_seconds(timeout)}"]
         _helm(helm, [*arguments, "--ignore-not-found"], kubeconfig=kubeconfig)
+        asyncio.run(_wait_for_end_of_pods(kubeconfig))
     except ReleaseError as error:
         found = asyncio.run(_problems(kubeconfig))
         raise ReleaseError("\n".join((str(error), *found))) from error
@@ -232,6 +234,21 @@ async def _wait_for_end(cluster: Cluster) -> None:
                 f"`kubectl describe namespace {NAMESPACE_NAME}` says what holds it."
             )
         await wait_until(clock.now() + timedelta(seconds=1), clock=clock)
+
+
+async def _wait_for_end_of_pods(kubeconfig: Path) -> None:
+    """Wait until every pod has ended: Helm waits for what owns them only."""
+    clock = SystemClock()
+    ends = clock.now() + timedelta(minutes=2)
+    async with connect(kubeconfig, user_agent=MANAGER) as cluster:
+        while pods := await cluster.list(POD, namespace=NAMESPACE_NAME, labels=_PODS):
+            if clock.now() > ends:
+                names = ", ".join(pod["metadata"]["name"] for pod in pods)
+                raise ReleaseError(
+                    f"The release is removed, but {names} did not end within two minutes. "
+                    "See whether their nodes are up."
+                )
+            await wait_until(clock.now() + timedelta(seconds=1), clock=clock)
 
 
 async def _wait_for_agents(kubeconfig: Path, *, patience: timedelta) -> None:
