@@ -105,7 +105,10 @@ _INDEXES: Mapping[KindRef, Mapping[str, Callable[[JSON], Iterable[str]]]] = {
         "grant": lambda obj: (obj["spec"].get("grant", {}).get("name", ""),),
         "node": lambda obj: obj["spec"].get("nodes", ()),
     },
-    REPORTS: {"workspace": lambda obj: (obj["spec"].get("workspaceUID", ""),)},
+    REPORTS: {
+        "workspace": lambda obj: (obj["spec"].get("workspaceUID", ""),),
+        "name": lambda obj: (obj["spec"].get("workspace", ""),),
+    },
     NETWORK_POLICY: {"namespace": lambda obj: (obj["metadata"]["namespace"],)},
 }
 

@@ -64,6 +64,8 @@ _GRACE_SECONDS = 1
 async def reconcile_workspace(name: str, around: Surroundings) -> datetime | None:
     """Make one workspace what it should be; return when to look again without any event."""
     stored = around.store.get(Ref(WORKSPACES, name, name))
+    uid = None if stored is None else str(stored["metadata"]["uid"])
+    await _forget_reports(name, uid=uid, around=around)
     if stored is None:
         return None
     try:
@@ -89,6 +91,13 @@ async def reconcile_workspace(name: str, around: Surroundings) -> datetime | Non
     if verdict.finalizer is Release.RELEASE:
         await let_go(ref_of(stored), around)
     return verdict.next_change
+
+
+async def _forget_reports(name: str, *, uid: str | None, around: Surroundings) -> None:
+    """Delete reports on an earlier workspace of this name: whom a report is on never changes."""
+    for report in around.store.find(REPORTS, by="name", value=name):
+        if report["spec"].get("workspaceUID") != uid:
+            await remove(ref_of(report), around)
 
 
 def _observe(workspace: Workspace, around: Surroundings) -> ObservedWorkspace:

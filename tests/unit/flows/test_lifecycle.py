@@ -17,7 +17,7 @@ from carrel.cluster.refs import (
     Ref,
     ref_of,
 )
-from carrel.flows.store import APPROVALS, DATASETS, GRANTS, WORKSPACES
+from carrel.flows.store import APPROVALS, DATASETS, GRANTS, REPORTS, WORKSPACES
 from carrel.ledger import RecordClass
 from carrel.rules.facts import FINALIZER
 from support import examples
@@ -159,7 +159,6 @@ async def test_a_revoked_grant_that_keeps_nothing_leaves_nothing():
         "EgressPolicy",
         "Namespace",
         "Node",
-        "NodeReport",
         "WorkspaceClass",
     }
     assert [each["metadata"]["name"] for each in world.all(NAMESPACE)] == ["carrel-system"]
@@ -276,6 +275,7 @@ async def test_a_deleted_namespace_comes_back_with_the_same_home():
     again = world.one(WORKSPACES)
     assert again["metadata"]["uid"] != workspace["metadata"]["uid"]
     assert again["spec"] == workspace["spec"]
+    assert world.all(REPORTS) == []
     assert f"{name}-home" in {each["metadata"]["name"] for each in world.all(PERSISTENT_VOLUME)}
     assert conditions(world.one(GRANTS))["InForce"] == ("True", "InForce")
 
