@@ -44,6 +44,20 @@ test: check ## All tests, with the embedded cluster
 	@$(BIN)/carrel demo --instance $(INSTANCE) --port $(PORT)
 	@CARREL_INSTANCE=$(INSTANCE) $(BIN)/pytest -q tests/policies tests/cluster tests/escape tests/golden/charts
 
+.PHONY: generate
+generate: venv ## CRDs, schemas and reference pages from code
+	@$(BIN)/carrel generate
+
+.PHONY: soak
+soak: venv ## The full counts: thousands of starts and of examples per law; hours
+	@CARREL_INSTANCE=$(INSTANCE) CARREL_LAWS=soak $(BIN)/pytest -q tests/soak tests/property
+
+.PHONY: bench
+bench: venv ## The figures of docs/reference/figures.md, as JSON in tests/bench/results
+	@mkdir -p tests/bench/results
+	@$(BIN)/python tests/bench/operator_throughput.py --grants 2000 --output tests/bench/results/operator_throughput.json
+	@$(BIN)/python tests/bench/start_latency.py --instance $(INSTANCE) --starts 20 --output tests/bench/results/start_latency.json
+
 .PHONY: lock
 lock: $(VENV)/.ready ## Renew requirements/*.txt
 	@$(COMPILE) pyproject.toml -o requirements/platform.txt
