@@ -142,11 +142,11 @@ async def until(
     holds: Callable[[], bool], *, seconds: float = 20, what: Callable[[], str] = lambda: ""
 ) -> None:
     """Wait until something holds."""
-    for _ in range(round(seconds / 0.01)):
-        if holds():
-            return
+    ends = asyncio.get_running_loop().time() + seconds
+    while not holds():
+        if asyncio.get_running_loop().time() >= ends:
+            raise AssertionError(f"never came true: {what()}")
         await asyncio.sleep(0.01)
-    raise AssertionError(f"never came true: {what()}")
 
 
 @asynccontextmanager

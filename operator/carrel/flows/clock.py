@@ -54,6 +54,8 @@ async def wait_until(
         if left <= timedelta(0):
             return
         try:
-            await asyncio.wait_for(wake.wait(), timeout=left.total_seconds())
+            # Not wait_for: in Python 3.11 it can swallow a cancellation (bpo-42130).
+            async with asyncio.timeout(left.total_seconds()):
+                await wake.wait()
         except TimeoutError:
             continue

@@ -111,17 +111,19 @@ async def _kill(uid: str, directories: tuple[Path, ...], proc: Path) -> None:
         with contextlib.suppress(OSError):
             _write(directory / "cgroup.kill", "1")
     freezer = next((d for d in directories if (d / "freezer.state").is_file()), None)
-    if freezer is not None:
-        await _freeze(freezer)
-    for pid in await asyncio.to_thread(_running, uid, directories, proc):
-        # Between reading and killing, a number could only pass to another process if the pod's
-        # own had ended, which frozen ones do not.
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    if freezer is not None:
-        # A frozen process dies only once it is thawed.
-        with contextlib.suppress(OSError):
-            _write(freezer / "freezer.state", "THAWED")
+    try:
+        if freezer is not None:
+            await _freeze(freezer)
+        for pid in await asyncio.to_thread(_running, uid, directories, proc):
+            # Between reading and killing, a number could only pass to another process if the
+            # pod's own had ended, which frozen ones do not.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    finally:
+        # A frozen process dies only once it is thawed, also when we are stopped half-way.
+        if freezer is not None:
+            with contextlib.suppress(OSError):
+                _write(freezer / "freezer.state", "THAWED")
 
 
 async def _freeze(directory: Path) -> None:

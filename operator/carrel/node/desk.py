@@ -106,7 +106,9 @@ class Desk:
 
     async def _pause(self) -> None:
         try:
-            await asyncio.wait_for(self._wake.wait(), self._nap())
+            # Not wait_for: in Python 3.11 it can swallow a cancellation (bpo-42130).
+            async with asyncio.timeout(self._nap()):
+                await self._wake.wait()
         except TimeoutError:
             return
         self._wake.clear()

@@ -163,7 +163,8 @@ async def _ended(*command: str) -> tuple[int, str]:
         stderr=asyncio.subprocess.STDOUT,
     )
     try:
-        out, _ = await asyncio.wait_for(process.communicate(), _PATIENCE)
+        async with asyncio.timeout(_PATIENCE):
+            out, _ = await process.communicate()
     except TimeoutError as error:
         process.kill()
         await process.wait()

@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,7 +78,8 @@ async def run_inside(namespace: NetworkNamespace, *command: str, text: str = "")
         pass_fds=(namespace.descriptor,),
     )
     try:
-        out, err = await asyncio.wait_for(process.communicate(text.encode()), _PATIENCE)
+        async with asyncio.timeout(_PATIENCE):
+            out, err = await process.communicate(text.encode())
     except BaseException as error:
         if process.returncode is None:
             process.kill()
@@ -175,7 +176,9 @@ async def _scratch(names: tuple[str, ...]) -> AsyncIterator[NetworkNamespace]:
     assert process.stdin is not None  # noqa: S101 - a pipe was asked for
     assert process.stdout is not None  # noqa: S101 - as above
     try:
-        if await asyncio.wait_for(process.stdout.readline(), _PATIENCE) != b"ready\n":
+        async with asyncio.timeout(_PATIENCE):
+            said = await process.stdout.readline()
+        if said != b"ready\n":
             raise NftError("no scratch network namespace could be made")
         namespace = NetworkNamespace.of_process(process.pid, proc=PROC)
         try:
@@ -186,7 +189,9 @@ async def _scratch(names: tuple[str, ...]) -> AsyncIterator[NetworkNamespace]:
         finally:
             namespace.close()
     finally:
-        process.stdin.close()
+        # Its end is the namespace's; it holds nothing that a kill could lose.
+        with suppress(ProcessLookupError):
+            process.kill()
         await process.wait()
 
 

@@ -56,7 +56,9 @@ class Scanner:
         while True:
             await self.look()
             try:
-                await asyncio.wait_for(self._wake.wait(), self._pause())
+                # Not wait_for: in Python 3.11 it can swallow a cancellation (bpo-42130).
+                async with asyncio.timeout(self._pause()):
+                    await self._wake.wait()
             except TimeoutError:
                 continue
             self._wake.clear()

@@ -73,7 +73,9 @@ class World:
     async def wait(self, seconds: float) -> None:
         """Return when something changed, or after `seconds`."""
         try:
-            await asyncio.wait_for(self.changed.wait(), seconds)
+            # Not wait_for: in Python 3.11 it can swallow a cancellation (bpo-42130).
+            async with asyncio.timeout(seconds):
+                await self.changed.wait()
         except TimeoutError:
             return
         self.changed.clear()
