@@ -34,6 +34,8 @@ class FakeCluster(Cluster):
         """Every write that changed something, as verb and object."""
         self.listeners: list[Callable[[Change], None]] = []
         """Called with every change at once, as a watch without delay."""
+        self.undeletable: set[KindRef] = set()
+        """Kinds that the caller's role may not delete."""
         self._now = now
         self._versions = itertools.count(1)
         self._applied: dict[tuple[Ref, str, str], JSON] = {}
@@ -116,6 +118,8 @@ class FakeCluster(Cluster):
         uid: str | None = None,
         deadline: Deadline | None = None,
     ) -> None:
+        if ref.kind in self.undeletable:
+            raise Forbidden("no role of the caller allows it", call=f"delete {ref}")
         obj = self.objects.get(ref)
         if obj is None:
             return

@@ -64,9 +64,8 @@ _GRACE_SECONDS = 1
 async def reconcile_workspace(name: str, around: Surroundings) -> datetime | None:
     """Make one workspace what it should be; return when to look again without any event."""
     stored = around.store.get(Ref(WORKSPACES, name, name))
-    uid = None if stored is None else str(stored["metadata"]["uid"])
-    await _forget_reports(name, uid=uid, around=around)
     if stored is None:
+        await _forget_reports(name, uid=None, around=around)
         return None
     try:
         workspace = Workspace.model_validate(stored)
@@ -75,7 +74,9 @@ async def reconcile_workspace(name: str, around: Surroundings) -> datetime | Non
         status = malformed_status(stored, error, types=WORKSPACE_CONDITIONS, now=around.clock.now())
         await write_status(stored, status, around)
         return None
+    # First of all: no refusal of anything else may keep a pod that must stop.
     await _stop(workspace, judge_workspace(_observe(workspace, around)), around)
+    await _forget_reports(name, uid=workspace.uid, around=around)
     whole = _bundle(workspace, around)
     await _surround(workspace, whole, around)
     verdict = judge_workspace(_observe(workspace, around))

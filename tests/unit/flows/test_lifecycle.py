@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from carrel.cluster.errors import Forbidden
 from carrel.cluster.refs import (
     JSON,
     LIMIT_RANGE,
@@ -18,6 +19,7 @@ from carrel.cluster.refs import (
     ref_of,
 )
 from carrel.flows.store import APPROVALS, DATASETS, GRANTS, REPORTS, WORKSPACES
+from carrel.flows.workspace import reconcile_workspace
 from carrel.ledger import RecordClass
 from carrel.rules.facts import FINALIZER
 from support import examples
@@ -278,6 +280,23 @@ async def test_a_deleted_namespace_comes_back_with_the_same_home():
     assert world.all(REPORTS) == []
     assert f"{name}-home" in {each["metadata"]["name"] for each in world.all(PERSISTENT_VOLUME)}
     assert conditions(world.one(GRANTS))["InForce"] == ("True", "InForce")
+
+
+async def test_a_pod_is_stopped_whatever_else_is_refused():
+    """Tidying up comes after the stop: its failure must not delay what ends a grant."""
+    world = World()
+    await world.running()
+    workspace = world.one(WORKSPACES)
+    earlier = examples.node_report(workspace)
+    earlier["metadata"]["name"] = "node-1.earlier"
+    earlier["spec"]["workspaceUID"] = "uid-of-an-earlier-one"
+    world.cluster.undeletable = {REPORTS}
+    await world.cluster.create(earlier)
+    closed = {"spec": {"admission": "Closed"}}
+    await world.cluster.patch(ref_of(workspace), closed, manager="carrel-operator")
+    with pytest.raises(Forbidden):
+        await reconcile_workspace(workspace["metadata"]["name"], world.around())
+    assert "deletionTimestamp" in world.one(POD)["metadata"]
 
 
 async def _delete(world: World, ref: Ref) -> None:
