@@ -134,9 +134,10 @@ def _unescaped(text: str) -> str:
 
 
 def _own(target: Path) -> None:
-    # ext4 makes this folder for itself, root's; a home begins empty.
+    # ext4 makes this folder for itself, root's; a home begins empty. In a home that is mounted
+    # again the name may be a link that its user made: nothing outside is looked at through it.
     lost = target / "lost+found"
-    if lost.is_dir() and not any(lost.iterdir()):
+    if lost.is_dir() and not lost.is_symlink() and not any(lost.iterdir()):
         lost.rmdir()
     descriptor = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:

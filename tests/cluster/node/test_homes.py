@@ -66,6 +66,16 @@ async def test_a_home_is_found_again_after_a_start_of_the_node(homes: Homes) -> 
     assert (_target(homes) / "notes").read_text() == "kept"
 
 
+async def test_no_link_that_a_user_made_is_followed(homes: Homes, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    await homes.ensure(HOME, size_mib=SIZE_MIB)
+    (_target(homes) / "lost+found").symlink_to(outside)
+    _unmount(homes)
+    assert await homes.ensure(HOME, size_mib=SIZE_MIB) is Change.MOUNTED
+    assert outside.is_dir()
+
+
 async def test_a_released_home_is_gone(homes: Homes) -> None:
     await homes.ensure(HOME, size_mib=SIZE_MIB)
     assert await homes.release(HOME)
