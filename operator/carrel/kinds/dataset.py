@@ -80,7 +80,7 @@ class DatasetStatus(Model):
     """What the operator observed."""
 
     conditions: Conditions = ()
-    """Ready: the signature is the platform's own and at least one node holds the manifest."""
+    """Ready: the signature over name, version and digests is the platform's own."""
     observed_generation: Count = 0
     """The specification that was looked at."""
 
