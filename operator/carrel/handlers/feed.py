@@ -59,8 +59,15 @@ class Feed:
         A difference that the watch mends by itself within a few seconds was only on its
         way; one that stands unchanged was missed.
         """
+        before = {*self._store.refs(kind)}
         objects = await listed(cluster, kind, namespace=namespace)
-        suspects = self._differing(kind, objects)
+        present = {ref_of(obj) for obj in objects}
+        # What we made while the list was under way is not in it, and is not gone either.
+        suspects = {
+            ref: versions
+            for ref, versions in self._differing(kind, objects).items()
+            if ref in before or ref in present
+        }
         if kind in AUDITED:
             self._mend(suspects, objects)
             return

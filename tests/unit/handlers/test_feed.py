@@ -1,12 +1,14 @@
 """From what is told to what is worked on, and what an audit finds."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
+from typing_extensions import override
 
-from carrel.cluster import JSON, Ref
-from carrel.cluster.refs import NAMESPACE, NODE
+from carrel.cluster import JSON, KindRef, Ref
+from carrel.cluster.refs import NAMESPACE, NODE, SERVICE_ACCOUNT, Objects, ref_of
 from carrel.flows.clock import FixedClock
 from carrel.flows.store import GRANTS, WORKSPACES, Source, Store
 from carrel.handlers import feed as feeding
@@ -167,6 +169,25 @@ async def test_an_audit_mends_what_a_watch_missed_and_calls_it_dead_the_second_t
     assert feed.dead_watch() == "the watch of nodes is dead"
     await feed.audit(cluster, NODE, namespace="carrel-system")
     assert feed.dead_watch() is None
+
+
+async def test_what_is_made_while_an_audit_lists_is_not_taken_for_gone(
+    feed: Feed, store: Store, queue: WorkQueue
+):
+    """A list is as old as its beginning; what came after would be applied a second time."""
+    account = _made("ServiceAccount", resourceVersion="7")
+
+    class Listing(FakeCluster):
+        @override
+        async def list(self, kind: KindRef, **asked: Any) -> Objects:
+            objects = await super().list(kind, **asked)
+            store.put(account, source=Source.OURSELVES)
+            return objects
+
+    cluster = Listing(now=lambda: examples.NOW)
+    await feed.audit(cluster, SERVICE_ACCOUNT, namespace="carrel-system")
+    assert store.refs(SERVICE_ACCOUNT) == (ref_of(account),)
+    assert await _waiting(queue) == set()
 
 
 async def test_everything_there_is_is_looked_at_when_the_operator_starts(
