@@ -79,8 +79,12 @@ def settings() -> kopf.OperatorSettings:
     # Narrow rights: we look for no CRDs and no namespaces beside those we name.
     chosen.scanning.disabled = True
     chosen.posting.enabled = False
-    chosen.queueing.worker_limit = 50
-    chosen.queueing.idle_timeout = 1.0
+    # Kopf keeps a worker per object until it has idled, and a limit on workers would make
+    # `limit / idle_timeout` objects a second the most that a watch can tell: a node that
+    # reports on all its workspaces at once would be heard so late that the audit calls the
+    # watch dead. Our observer never waits, so that there is nothing to limit.
+    chosen.queueing.worker_limit = None
+    chosen.queueing.idle_timeout = 0.1
     for kind in MADE:
         chosen.watching.label_selectors[kind.plural] = OUR_LABEL
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)
