@@ -23,7 +23,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from carrel.cluster import Cluster, connect
+from carrel.cluster import ChangeType, Cluster, connect
 from carrel.cluster.refs import POD
 from carrel.flows.store import WORKSPACES
 from support import examples
@@ -32,6 +32,7 @@ from support.processes import Process, eventually, running
 
 AT_ONCE = 16
 LONGEST_SECONDS = 1800.0
+TOLD_SECONDS = 10.0
 _REQUESTS = re.compile(
     r"^apiserver_request_total\{(?P<labels>[^}]*)\} (?P<count>\S+)$", re.MULTILINE
 )
@@ -72,17 +73,42 @@ async def prepare(cluster: Cluster, count: int) -> None:
     await asyncio.gather(*(one(number) for number in range(count)))
 
 
-async def until_pods(cluster: Cluster, count: int, *, gated: str) -> float:
-    """Wait until `count` pods are there, gated or not; return the seconds it took."""
+class Pods:
+    """How many pods are there, gated and open, told by a watch.
 
-    async def there() -> bool | None:
-        pods = await cluster.list(POD, labels="carrel.dev/role=workspace")
-        fitting = [p for p in pods if bool(p["spec"].get("schedulingGates")) == (gated == "gated")]
-        await asyncio.sleep(0.5)
-        return True if len(fitting) >= count else None
+    Not by lists: two thousand pods every half second would cost the server, which shares
+    these cores, more than the operator does.
+    """
 
-    _, seconds = await eventually(there, within=LONGEST_SECONDS, what=f"{count} {gated} pods")
-    return seconds
+    def __init__(self) -> None:
+        self._gated: dict[str, bool] = {}
+        self._changed = asyncio.Event()
+
+    async def follow(self, cluster: Cluster) -> None:
+        """Count for ever."""
+        async for change in cluster.watch(POD, labels="carrel.dev/role=workspace"):
+            if change.type in {ChangeType.ADDED, ChangeType.MODIFIED}:
+                obj = change.object
+                self._gated[obj["metadata"]["uid"]] = bool(obj["spec"].get("schedulingGates"))
+                self._changed.set()
+
+    async def until(self, count: int, *, gated: bool) -> None:
+        """Return when `count` pods are there, gated or open."""
+        what = f"{count} pods, gated: {gated}"
+        told = time.monotonic()
+        async with asyncio.timeout(LONGEST_SECONDS):
+            while (there := list(self._gated.values()).count(gated)) < count:
+                self._changed.clear()
+                await self._changed.wait()
+                if time.monotonic() - told > TOLD_SECONDS:
+                    told = time.monotonic()
+                    say(f"{there} of {what}")
+        say(f"there are {what}")
+
+
+def say(what: str) -> None:
+    """Tell whoever waits how far it is."""
+    print(f"{time.strftime('%X')} {what}", file=sys.stderr, flush=True)
 
 
 async def until_idle(cluster: Cluster, process: Process) -> None:
@@ -96,7 +122,9 @@ async def until_idle(cluster: Cluster, process: Process) -> None:
         before = await writes(cluster)
         await asyncio.sleep(3)
         empty = "carrel_queue_depth 0.0" in metrics
-        return True if empty and await writes(cluster) == before else None
+        written = await writes(cluster) - before
+        say(f"queue empty: {empty}, written: {dict(written)}")
+        return True if empty and not written else None
 
     await eventually(idle, within=LONGEST_SECONDS, what="rest")
 
@@ -132,15 +160,22 @@ async def measure(kubeconfig: Path, count: int) -> dict[str, object]:
             await prepare(cluster, count)
             before = await writes(cluster)
             with running("handlers", kubeconfig=kubeconfig, folder=Path(folder)) as process:
+                pods = Pods()
+                following = asyncio.create_task(pods.follow(cluster))
                 begun = time.monotonic()
-                await until_pods(cluster, count, gated="gated")
+                await pods.until(count, gated=True)
                 made = time.monotonic() - begun
                 await until_idle(cluster, process)
                 after = await writes(cluster)
                 cpu = cpu_seconds(process)
+                begun = time.monotonic()
                 await acknowledge(cluster)
-                opened = await until_pods(cluster, count, gated="open")
+                acknowledged = time.monotonic() - begun
+                await pods.until(count, gated=False)
+                opened = time.monotonic() - begun
                 await until_idle(cluster, process)
+                following.cancel()
+                cpu_opened = cpu_seconds(process) - cpu
                 used = memory_mib(process)
                 process.end()
             rested = await writes(cluster)
@@ -158,7 +193,9 @@ async def measure(kubeconfig: Path, count: int) -> dict[str, object]:
         "operatorCpuSecondsPerGrant": round(cpu / count, 4),
         "writesPerGrant": round(sum(spent.values()) / count, 2),
         "writesByResource": {k: round(v / count, 2) for k, v in sorted(spent.items())},
+        "secondsUntilEveryViewAcknowledged": round(acknowledged, 1),
         "secondsUntilEveryGateOpen": round(opened, 1),
+        "operatorCpuSecondsPerGateOpened": round(cpu_opened / count, 4),
         "memoryMiB": used,
         "resync": {
             "writes": sum((again - rested).values()),
