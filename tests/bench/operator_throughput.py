@@ -228,6 +228,7 @@ def main() -> None:
     described = machine()
     with control_plane(controllers=False) as plane:
         figures = asyncio.run(measure(plane.kubeconfig, chosen.grants))
+        described["loadAfter"] = [round(each, 1) for each in os.getloadavg()]
     text = json.dumps({"machine": described, "operator": figures}, indent=2) + "\n"
     print(text)
     if chosen.output:
