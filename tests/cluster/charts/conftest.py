@@ -12,7 +12,7 @@ from carrel.embedded.images import ImageName, Places, build, find_source
 from support.release_site import Site
 
 NAME = "test-release"
-PORT = 18445
+PORT = 18447
 
 
 @pytest.fixture(scope="session")
