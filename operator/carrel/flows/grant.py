@@ -1,7 +1,7 @@
 """One grant: gather what is known of it, decide, make it so, write its status once."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -42,6 +42,8 @@ K = TypeVar("K", Approval, Workspace)
 
 GRANT_CONDITIONS = ("Approved", "DatasetsReady", "InForce", "WorkspacesReady")
 
+_SOON = timedelta(seconds=1)
+
 _OWNED_BY_OTHERS = ("desired", "selfCheck")
 """Fields of a Workspace that people and the portal set after creation."""
 
@@ -71,9 +73,8 @@ async def reconcile_grant(name: str, around: Surroundings) -> datetime | None:
     made = await _make_workspaces(observed, verdict, around)
     await _answer_approvals(observed, verdict, around)
     if made:
-        # The status tells of workspaces: it is written once they are there to be told of, in
-        # the pass that their making has asked for.
-        return verdict.next_change
+        # The status tells of workspaces: it is written once they are there to be told of.
+        return around.clock.now() + _SOON
     await write_status(stored, verdict.status.to_wire(), around)
     if grant.metadata.deletion_timestamp is not None and grant_may_go(observed.workspaces):
         await let_go(ref_of(stored), around)

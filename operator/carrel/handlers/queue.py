@@ -16,8 +16,6 @@ from enum import IntEnum, StrEnum
 from carrel.flows.clock import Clock, wait_until
 
 _LAZY = timedelta(seconds=1)
-_TOLD_WITHIN = timedelta(seconds=15)
-"""Telling gives way to making for this long: a busy operator must not look like a dead one."""
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(milliseconds=250), timedelta(seconds=60)
 
 
@@ -36,9 +34,7 @@ class Lane(IntEnum):
     STOP = 0
     """Something may have to stop."""
     START = 1
-    """Everything else that makes something."""
-    TELL = 2
-    """What only tells of what was made; merged for as long as there is anything to make."""
+    """Everything else."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +67,10 @@ class WorkQueue:
             again = self._busy[key]
             self._busy[key] = lane if again is None else min(lane, again)
             return
-        if any(key in self._lanes[sooner] for sooner in Lane if sooner < lane):
+        if lane is Lane.STOP:
+            self._lanes[Lane.START].pop(key, None)
+        elif key in self._lanes[Lane.STOP]:
             return
-        for later in Lane:
-            if later > lane:
-                self._lanes[later].pop(key, None)
         self._lanes[lane].setdefault(key, self._clock.now())
         self._filled.set()
 
@@ -95,15 +90,15 @@ class WorkQueue:
         """Work on `key` within a second, however often it is put until then.
 
         For what only tells: the status of a grant follows that of its workspaces, which
-        changes at every step of a start. While there is anything to make it waits longer.
+        changes at every step of a start.
         """
-        self.put_at(key, self._clock.now() + _LAZY, lane=Lane.TELL)
+        self.put_at(key, self._clock.now() + _LAZY, lane=Lane.START)
 
     async def get(self) -> Key:
         """Return the next key, once there is one; `done` must follow."""
         while True:
-            for lane in self._order_of_lanes():
-                if waiting := self._lanes[lane]:
+            for waiting in self._lanes.values():
+                if waiting:
                     key, _ = waiting.popitem(last=False)
                     self._busy[key] = None
                     return key
@@ -157,13 +152,6 @@ class WorkQueue:
         """How long the key at the front has waited."""
         starts = [next(iter(waiting.values())) for waiting in self._lanes.values() if waiting]
         return self._clock.now() - min(starts) if starts else timedelta(0)
-
-    def _order_of_lanes(self) -> tuple[Lane, ...]:
-        telling = self._lanes[Lane.TELL]
-        since = next(iter(telling.values()), None)
-        if since is not None and self._clock.now() - since >= _TOLD_WITHIN:
-            return Lane.STOP, Lane.TELL, Lane.START
-        return tuple(Lane)
 
     def _finish(self, key: Key) -> None:
         lane = self._busy.pop(key)

@@ -54,38 +54,6 @@ async def test_a_change_during_the_work_brings_it_back_once():
     assert await drained(waiting) == [A]
 
 
-async def test_telling_gives_way_to_making_and_is_merged_meanwhile():
-    """A grant's status follows every step of its workspaces' starts, and nobody waits for it."""
-    waiting, clock = queue()
-    waiting.put_lazily(A)
-    waiting.hurry(until=clock.now() + timedelta(seconds=1))
-    waiting.put(B)
-    waiting.put_lazily(A)
-    waiting.hurry(until=clock.now() + timedelta(seconds=1))
-    waiting.put(C)
-    assert await drained(waiting) == [B, C, A]
-
-
-async def test_telling_that_has_waited_long_goes_before_making_and_after_stopping():
-    """A queue that never empties must not silence every status."""
-    waiting, clock = queue()
-    waiting.put(A, lane=Lane.TELL)
-    clock.advance(timedelta(seconds=15))
-    waiting.put(B)
-    waiting.put(C, lane=Lane.STOP)
-    assert await drained(waiting) == [C, A, B]
-
-
-async def test_what_waits_to_be_told_moves_up_when_there_is_something_to_make():
-    """One entry per object, in the lane of its most urgent change."""
-    waiting, _ = queue()
-    waiting.put(A, lane=Lane.TELL)
-    waiting.put(B)
-    waiting.put(A)
-    waiting.put(A, lane=Lane.TELL)
-    assert await drained(waiting) == [B, A]
-
-
 async def test_later_becomes_now_when_its_time_has_come():
     """The earlier of two times holds."""
     waiting, clock = queue()
