@@ -134,7 +134,9 @@ class DatasetIngest(Kind):
                 rule="self.name == oldSelf.name && self.title == oldSelf.title "
                 "&& self.source == oldSelf.source && self.manager == oldSelf.manager "
                 "&& self.tokenDigest == oldSelf.tokenDigest "
-                "&& self.approvals == oldSelf.approvals",
+                "&& self.approvals == oldSelf.approvals "
+                "&& has(self.use) == has(oldSelf.use) "
+                "&& (!has(self.use) || self.use == oldSelf.use)",
                 field="spec",
                 message="Only upload and sealed change after an ingest was created.",
             ),
