@@ -84,14 +84,14 @@ async def send(cluster: Cluster, case: Case) -> Result:
         return _result(await _as(cluster, person, "POST", _collection(made) + dry, made))
     stored = merged(case.base, case.body.get("stored", {}))
     owner = Person(user=case.body["storedBy"], extra=case.body.get("storedExtra", {}))
-    await _forget(cluster, stored)
+    await _forget(cluster, stored, keepers=(owner, _OPERATOR))
     answer = await _as(cluster, owner, "POST", _collection(stored), stored)
     if answer.status != 201:
         raise AssertionError(f"{case.name}: cannot be stored: {answer.body.decode()}")
     try:
         return _result(await _as(cluster, person, "PATCH", _path(stored) + dry, change))
     finally:
-        await _forget(cluster, stored)
+        await _forget(cluster, stored, keepers=(owner, _OPERATOR))
 
 
 def merged(base: Any, patch: Any) -> Any:
@@ -121,10 +121,11 @@ async def _as(cluster: Cluster, person: Person, method: str, path: str, body: An
     return await cluster.request(method, path, headers=headers, body=json.dumps(body).encode())
 
 
-async def _forget(cluster: Cluster, stored: Any) -> None:
+async def _forget(cluster: Cluster, stored: Any, *, keepers: tuple[Person, ...]) -> None:
     await cluster.request("DELETE", _path(stored))
     released = {"metadata": {"finalizers": []}}
-    await _as(cluster, _OPERATOR, "PATCH", _path(stored), released)
+    for keeper in keepers:
+        await _as(cluster, keeper, "PATCH", _path(stored), released)
 
 
 def _collection(obj: Mapping[str, Any]) -> str:
