@@ -252,7 +252,7 @@ async def test_the_server_away_for_a_while_delays_and_loses_nothing(
     await eventually(answers, within=60, what="the server")
     assert operator.alive
     await cluster.patch(desk.grant, {"spec": {"state": "Suspended"}}, manager="admin")
-    await eventually(desk.gone, within=60, what="no pod")
+    await eventually(desk.gone, within=180, what="no pod")
     assert (await operator.healthz())[0] == 200
 
 
