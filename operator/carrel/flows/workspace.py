@@ -95,10 +95,21 @@ async def reconcile_workspace(name: str, around: Surroundings) -> datetime | Non
 
 
 async def _forget_reports(name: str, *, uid: str | None, around: Surroundings) -> None:
-    """Delete reports on an earlier workspace of this name: whom a report is on never changes."""
+    """Delete reports on an earlier workspace of this name: whom a report is on never changes.
+
+    A report that says something may still run stays: it is the only word of it, and an
+    uninstall waits for it. The node ends what runs and then says so.
+    """
     for report in around.store.find(REPORTS, by="name", value=name):
-        if report["spec"].get("workspaceUID") != uid:
+        if report["spec"].get("workspaceUID") != uid and not _may_run(report):
             await remove(ref_of(report), around)
+
+
+def _may_run(report: JSON) -> bool:
+    conditions = report.get("status", {}).get("conditions", [])
+    return any(
+        each.get("type") == "CgroupEmpty" and each.get("status") == "False" for each in conditions
+    )
 
 
 def _observe(workspace: Workspace, around: Surroundings) -> ObservedWorkspace:

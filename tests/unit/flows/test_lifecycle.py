@@ -299,6 +299,21 @@ async def test_a_pod_is_stopped_whatever_else_is_refused():
     assert "deletionTimestamp" in world.one(POD)["metadata"]
 
 
+@pytest.mark.parametrize(("empty", "left"), [(False, 1), (True, 0)])
+async def test_a_report_that_something_may_run_outlives_its_workspace(empty: bool, left: int):  # noqa: FBT001 - a row of the table
+    """It is the only word of what may still run; an uninstall waits for it."""
+    world = World()
+    await world.running()
+    workspace = world.one(WORKSPACES)
+    earlier = examples.node_report(workspace, CgroupEmpty=empty)
+    earlier["metadata"]["name"] = "node-1.earlier"
+    earlier["spec"]["workspaceUID"] = "uid-of-an-earlier-one"
+    await world.report(earlier)
+    await reconcile_workspace(workspace["metadata"]["name"], world.around())
+    names = [each["metadata"]["name"] for each in world.all(REPORTS)]
+    assert names.count("node-1.earlier") == left
+
+
 async def _delete(world: World, ref: Ref) -> None:
     await world.cluster.delete(ref)
     await world.settle()
