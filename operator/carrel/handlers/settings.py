@@ -1,26 +1,21 @@
 """What the operator is told by its environment, read once."""
 
-import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, Json, ValidationError
+from pydantic import Field, Json
 
+from carrel.flows.settings import ProcessSettings, SettingsError
 from carrel.kinds.menus import ImageByDigest
 from carrel.kinds.resource import Label, ObjectName
 from carrel.render.site import Site, Toleration, UserNamespaces
 from carrel.rules import HomeProvision, PolicyEnforcement, SiteFacts
 
-
-class SettingsError(Exception):
-    """The environment lacks or garbles a setting; the message names each."""
+__all__ = ["Settings", "SettingsError"]
 
 
-class Settings(BaseModel):
+class Settings(ProcessSettings):
     """Settings of the operator; each field is the variable `CARREL_<FIELD>`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     namespace: Label
     """Namespace of the platform."""
@@ -38,7 +33,7 @@ class Settings(BaseModel):
     """Whether workspace pods get user IDs of their own."""
     workspace_tolerations: Json[tuple[Toleration, ...]] = ()
     """Taints of the workspace pool, as a JSON list."""
-    workspace_node_selector: Json[dict[str, str]] = {}
+    workspace_node_selector: Json[dict[str, str]] = Field(default_factory=dict)
     """Labels of the workspace pool, as a JSON object."""
     priority_class: ObjectName | None = "carrel-workspace"
     """PriorityClass of workspace pods."""
@@ -54,25 +49,6 @@ class Settings(BaseModel):
     """How often each watch is held against a full list."""
     kubeconfig: Path | None = None
     """Kubeconfig for a run outside of a pod."""
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Read the settings; variables of other processes are left alone.
-
-        Raises SettingsError with every variable that is missing or wrong.
-        """
-        values = {
-            name: environment[variable]
-            for name in cls.model_fields
-            if (variable := f"CARREL_{name.upper()}") in environment
-        }
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            wrong = "; ".join(
-                f"CARREL_{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors()
-            )
-            raise SettingsError(f"settings_are_wrong: {wrong}") from error
 
     @property
     def facts(self) -> SiteFacts:

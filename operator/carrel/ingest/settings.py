@@ -1,43 +1,17 @@
 """What the service and the job are told by their environment, read once."""
 
-import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
+from carrel.flows.settings import ProcessSettings, SettingsError
 from carrel.kinds.resource import Label
 
-
-class SettingsError(Exception):
-    """The environment lacks or garbles a setting; the message names each."""
+__all__ = ["JobSettings", "ServeSettings", "SettingsError"]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Read `CARREL_<FIELD>` for each field; variables of other processes are left alone.
-
-        Raises SettingsError with every variable that is missing or wrong.
-        """
-        values = {
-            name: environment[variable]
-            for name in cls.model_fields
-            if (variable := f"CARREL_{name.upper()}") in environment
-        }
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            wrong = "; ".join(
-                f"CARREL_{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors()
-            )
-            raise SettingsError(f"settings_are_wrong: {wrong}") from error
-
-
-class ServeSettings(_Settings):
+class ServeSettings(ProcessSettings):
     """Settings of `python -m carrel.ingest serve`."""
 
     namespace: Label = "carrel-system"
@@ -62,7 +36,7 @@ class ServeSettings(_Settings):
     """Kubeconfig for a run outside of a pod."""
 
 
-class JobSettings(_Settings):
+class JobSettings(ProcessSettings):
     """Settings of `python -m carrel.ingest job`."""
 
     namespace: Label = "carrel-system"

@@ -1,21 +1,17 @@
 """What the revoker is told by its environment, read once."""
 
-import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
+
+from carrel.flows.settings import ProcessSettings, SettingsError
+
+__all__ = ["Settings", "SettingsError"]
 
 
-class SettingsError(Exception):
-    """The environment lacks or garbles a setting; the message names each."""
-
-
-class Settings(BaseModel):
+class Settings(ProcessSettings):
     """Settings of the revoker; each field is the variable `CARREL_<FIELD>`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     ledger_dir: Path = Path("/ledger")
     """Where the revoker keeps its chain."""
@@ -23,22 +19,3 @@ class Settings(BaseModel):
     """Port of /metrics and /healthz."""
     kubeconfig: Path | None = None
     """Kubeconfig for a run outside of a pod."""
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Read the settings; variables of other processes are left alone.
-
-        Raises SettingsError with every variable that is missing or wrong.
-        """
-        values = {
-            name: environment[variable]
-            for name in cls.model_fields
-            if (variable := f"CARREL_{name.upper()}") in environment
-        }
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            wrong = "; ".join(
-                f"CARREL_{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors()
-            )
-            raise SettingsError(f"settings_are_wrong: {wrong}") from error
