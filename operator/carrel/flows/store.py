@@ -119,7 +119,10 @@ class Source(StrEnum):
     SERVER = "Server"
     """A watch or a list."""
     OURSELVES = "Ourselves"
-    """The answer to a write of ours, whose echo on the watch will be no news."""
+    """The answer to a write of ours, whose echo on the watch will be no news.
+
+    What it changes beside the status counts as told by the server: others may have written it.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +165,12 @@ class Store:
             self._found[key].add(ref)
         changed = known is None or known.content != content
         if changed:
-            self.follow(obj, source)
+            more = known is not None and _beside_status(
+                json.loads(known.content)
+            ) != _beside_status(trimmed)
+            # The answer to a write of ours also carries what others wrote since we last read,
+            # and the watch, which tells the same version, will find it known.
+            self.follow(obj, Source.SERVER if more else source)
         return changed
 
     def remove(self, obj: JSON) -> bool:
@@ -265,6 +273,10 @@ def trim(obj: JSON, *, kind: KindRef) -> JSON:
         trimmed["status"] = obj["status"]
     trimmed.setdefault("spec", {})
     return trimmed
+
+
+def _beside_status(obj: JSON) -> JSON:
+    return {part: obj[part] for part in obj if part != "status"}
 
 
 def _read(entry: _Entry) -> JSON:

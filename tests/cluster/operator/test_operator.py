@@ -240,7 +240,7 @@ async def test_the_server_away_for_a_while_delays_and_loses_nothing(
     desk = await approved(cluster, "patient")
     await eventually(desk.pod_there, within=WITHIN, what="a pod")
     plane.stop_server()
-    time.sleep(20)  # noqa: TID251, ASYNC251 - the server is away for this long
+    time.sleep(60)  # noqa: TID251, ASYNC251 - the server is away for this long
     plane.start_server()
 
     async def answers() -> bool | None:

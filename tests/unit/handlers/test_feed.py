@@ -124,6 +124,37 @@ async def test_an_older_version_of_an_object_is_ignored(feed: Feed, store: Store
     assert stored["spec"]["state"] == "Suspended"
 
 
+@pytest.mark.parametrize(
+    "theirs",
+    [{"state": "Suspended"}, {"deletionTimestamp": "2026-01-01T00:00:00Z"}],
+    ids=["suspended", "deleted"],
+)
+async def test_what_another_wrote_is_seen_in_the_answer_to_our_own_write(
+    theirs: dict[str, str], feed: Feed, store: Store, queue: WorkQueue
+):
+    """A grant is suspended between our reading it and our writing its status.
+
+    The answer is the newest version: the watch brings no other, and a stop would be lost.
+    """
+    feed.told(examples.stored(examples.grant(), resourceVersion="7"))
+    await _waiting(queue)
+    marks = {key: value for key, value in theirs.items() if key != "state"}
+    grant = examples.grant(**{key: value for key, value in theirs.items() if key == "state"})
+    answer = examples.stored(grant, resourceVersion="9", **marks)
+    store.put({**answer, "status": {"observedGeneration": 1}}, source=Source.OURSELVES)
+    feed.told({**answer, "status": {"observedGeneration": 1}})
+    assert await _waiting(queue) == {GRANT}
+
+
+async def test_our_own_status_brings_nothing_back(feed: Feed, store: Store, queue: WorkQueue):
+    """Else each pass would ask for the next one."""
+    feed.told(examples.stored(examples.grant(), resourceVersion="7"))
+    await _waiting(queue)
+    answer = examples.stored(examples.grant(), resourceVersion="8")
+    store.put({**answer, "status": {"observedGeneration": 1}}, source=Source.OURSELVES)
+    assert await _waiting(queue) == set()
+
+
 async def test_a_deletion_of_an_object_whose_name_is_taken_again_is_ignored(
     feed: Feed, store: Store
 ):
