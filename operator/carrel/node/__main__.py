@@ -1,13 +1,13 @@
-"""`python -m carrel.node lock|views|homes`: the containers of the agent."""
+"""`python -m carrel.node lock|views|homes|holder`: the containers of the agent."""
 
 import asyncio
 import sys
 
-from carrel.node import homes, lock, views
+from carrel.node import holder, homes, lock, views
 from carrel.node.journal import log_json
 from carrel.node.settings import Settings, SettingsError
 
-_PROCESSES = {"lock": lock.run, "views": views.run, "homes": homes.run}
+_PROCESSES = {"lock": lock.run, "views": views.run, "homes": homes.run, "holder": holder.run}
 
 
 def main(arguments: list[str]) -> int:

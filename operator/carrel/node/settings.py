@@ -43,6 +43,8 @@ class Settings(BaseModel):
     """Where homes live; with a StorageClass the homes process has nothing to do."""
     metrics_port: Annotated[int, Field(ge=1, le=65_535)] = 8080
     """Port of /metrics and /healthz; each container of the pod needs its own."""
+    run_dir: Path = Path("/run/carrel")
+    """Where the agent's containers meet: the holder's socket, and what they tell each other."""
     kubeconfig: Path | None = None
     """Kubeconfig for a run outside of a pod."""
 
