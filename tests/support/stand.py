@@ -135,7 +135,7 @@ class Stand:
             for file in sorted(self.directory.rglob("*.jsonl"))
             for line in file.read_text().splitlines()
         ]
-        return [json.loads(line)["event"] for line in lines]
+        return [json.loads(line)["event"]["carrel"] for line in lines]
 
 
 async def until(

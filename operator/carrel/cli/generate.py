@@ -7,6 +7,7 @@ import typer
 import yaml
 
 from carrel.cli.command_page import command_page
+from carrel.cli.records_page import records_page
 from carrel.kinds import KINDS
 from carrel.render.crd import SCHEMA_REVISION, custom_resource_definition
 from carrel.render.reference import conditions_page, kinds_page, policies_page
@@ -64,6 +65,7 @@ def generated_files(root: Path) -> dict[Path, str]:
         Path("docs/reference/kinds.md"): kinds_page(KINDS),
         Path("docs/reference/conditions.md"): conditions_page(),
         Path("docs/reference/policies.md"): policies_page(policies),
+        Path("docs/reference/records.md"): records_page(),
     }
     for kind in KINDS:
         path = Path(f"charts/carrel-crds/templates/{kind.resource.plural}.yaml")

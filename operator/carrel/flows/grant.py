@@ -23,7 +23,7 @@ from carrel.flows.writing import ensure, hold, let_go, parsed, patch_spec, write
 from carrel.kinds import AccessGrant, Approval, Dataset, EgressPolicy, Workspace, WorkspaceClass
 from carrel.kinds.resource import API_VERSION, Condition, ConditionStatus
 from carrel.kinds.workspace import Admission, GrantReference
-from carrel.ledger import Activity, RecordClass
+from carrel.ledger import Activity, RecordClass, plain
 from carrel.render.labels import VIEWS, grant_labels
 from carrel.render.namespace import namespace
 from carrel.rules import (
@@ -149,6 +149,10 @@ async def _make_workspaces(
     return made
 
 
+def _named(desired: DesiredWorkspace) -> str:
+    return plain(" ".join(each.name for each in desired.spec.datasets))
+
+
 async def _open(desired: DesiredWorkspace, grant: AccessGrant, around: Surroundings) -> bool:
     live = around.store.get(Ref(WORKSPACES, desired.name, desired.name))
     if live is not None and live["metadata"].get("deletionTimestamp"):
@@ -159,6 +163,8 @@ async def _open(desired: DesiredWorkspace, grant: AccessGrant, around: Surroundi
             name=desired.name,
             grant=desired.spec.grant,
             now=around.clock.now(),
+            researcher=desired.spec.researcher,
+            datasets=_named(desired),
             scopeExpires=desired.spec.to_wire()["expires"],
             viewDigest=desired.spec.view_digest,
         )

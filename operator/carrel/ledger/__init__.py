@@ -13,7 +13,9 @@ from carrel.ledger.errors import (
     LedgerUnavailableError,
     RecordTooLargeError,
 )
-from carrel.ledger.event import Activity, Event, Ledger, Receipt, RecordClass
+from carrel.ledger.event import Activity, Event, Ledger, Receipt, RecordClass, Sealed
+from carrel.ledger.sealing import Key, Keyring, SealedError
+from carrel.ledger.text import plain
 from carrel.ledger.verify import Fault, Gap, Report, verify
 
 __all__ = [
@@ -22,6 +24,8 @@ __all__ = [
     "Event",
     "Fault",
     "Gap",
+    "Key",
+    "Keyring",
     "Ledger",
     "LedgerBusyError",
     "LedgerError",
@@ -30,6 +34,9 @@ __all__ = [
     "RecordClass",
     "RecordTooLargeError",
     "Report",
+    "Sealed",
+    "SealedError",
     "open_chain",
+    "plain",
     "verify",
 ]

@@ -1,6 +1,7 @@
 """The chain of one process: numbers records at once, makes them durable as their class says."""
 
 import asyncio
+import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -179,7 +180,9 @@ class Chain:
         if last > 0 and found.last_activity != Activity.CHAIN_CLOSED:
             # Records of class stop and after return before they are durable: some may be missing.
             events.append(self._own(Activity.GAP, reason="NotClosed", lastSequence=last))
-        events.append(self._own(Activity.CHAIN_OPENED, process=self._process))
+        # The number tells this run's records from those of any other chain, byte for byte.
+        number = secrets.token_hex(16)
+        events.append(self._own(Activity.CHAIN_OPENED, process=self._process, chain=number))
         return events
 
     def _own(self, activity: Activity, **detail: str | int) -> Event:

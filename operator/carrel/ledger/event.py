@@ -64,6 +64,13 @@ class Activity(StrEnum):
     DATASET_PUBLISHED = "DatasetPublished"
     STAGING_EMPTIED = "StagingEmptied"
 
+    ADMINISTRATOR_ACTED = "AdministratorActed"
+    POD_ENTERED = "PodEntered"
+    AUDIT_LOG_UNREADABLE = "AuditLogUnreadable"
+    RECORDS_READ = "RecordsRead"
+    SEALED_READ = "SealedRead"
+    KEY_DELETED = "KeyDeleted"
+
 
 def _milliseconds(value: datetime) -> str:
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -77,6 +84,22 @@ DetailKey = Annotated[
 ]
 DetailText = Annotated[str, StringConstraints(max_length=1024, strict=True)]
 DetailNumber = Annotated[int, Field(ge=-(2**53) + 1, le=2**53 - 1, strict=True)]
+
+
+Base64 = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,16384}$", strict=True)]
+
+
+class Sealed(Model):
+    """A text that only the holder of a project's key reads; made by `sealing.Key.seal`."""
+
+    project: ObjectName
+    """Whose key."""
+    key: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+    """Which key, so that a deleted one is known for deleted."""
+    index: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+    """HMAC of the text: equal texts of one project are equal here, and nothing else shows."""
+    box: Base64
+    """Nonce and AES-256-GCM ciphertext, base64url without padding."""
 
 
 class Event(Model):
@@ -100,6 +123,8 @@ class Event(Model):
     """Name of the node."""
     detail: Annotated[Mapping[DetailKey, DetailText | DetailNumber], Field(max_length=32)] = {}
     """Figures, digests and reasons; keys in camelCase, numbers exact in JSON."""
+    sealed: Annotated[Mapping[DetailKey, Sealed] | None, Field(max_length=8)] = None
+    """Names looked up, URLs and the like, which may carry what somebody tried to take out."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from carrel.ledger.errors import RecordTooLargeError
 from carrel.ledger.event import Event, Receipt
+from carrel.ledger.ocsf import ocsf_event, record_uid
 
 LARGEST_LINE = 65_535
 """Bytes of a line with its newline: the largest leaf that a tile of the central log can hold."""
@@ -24,6 +25,15 @@ class Record:
     event: dict[str, Any]
     line: bytes
     """The record as it stands in the file, newline included."""
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What the process said: the object `carrel` with `activity`, `actor`, `grant` and so on.
+
+        Empty where a chain holds something that no process of the platform writes.
+        """
+        said = self.event.get("carrel")
+        return said if isinstance(said, dict) else {}
 
 
 class LineError(ValueError):
@@ -48,7 +58,10 @@ def canonical(value: Any) -> bytes:
 
 def chained(event: Event, *, after: Receipt) -> Record:
     """Return `event` as the record that follows `after`."""
-    record = _sealed(event.to_wire(), previous=after.digest, sequence=after.sequence + 1)
+    body, sequence = event.to_wire(), after.sequence + 1
+    uid = record_uid(canonical(body), time=event.time, previous=after.digest)
+    whole = ocsf_event(event, body=body, sequence=sequence, uid=uid)
+    record = _sealed(whole, previous=after.digest, sequence=sequence)
     if len(record.line) > LARGEST_LINE:
         raise RecordTooLargeError(
             f"record_is_too_large: a {event.activity} record has {len(record.line):,} bytes, at "

@@ -122,7 +122,7 @@ def _recovered(directory: Path) -> tuple[Found, Path]:
         after = last.receipt
         good += len(line)
     aside = _moved_aside(files[-1], keep=good, rule=problem.rule) if problem else None
-    activity = str(last.event.get("activity", "")) if last else ""
+    activity = str(last.said.get("activity", "")) if last else ""
     return Found(after or BEGINNING, activity, aside), files[-1]
 
 

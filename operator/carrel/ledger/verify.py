@@ -113,10 +113,10 @@ def _checked(
 
 
 def _gaps(record: Record) -> Iterator[Gap]:
-    if record.event.get("activity") == Activity.GAP:
-        detail = record.event.get("detail", {})
+    if record.said.get("activity") == Activity.GAP:
+        detail = record.said.get("detail", {})
         yield Gap(
             sequence=record.receipt.sequence,
-            time=str(record.event.get("time", "")),
+            time=str(record.said.get("time", "")),
             reason=str(detail.get("reason", "")),
         )

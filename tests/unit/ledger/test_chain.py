@@ -45,7 +45,9 @@ def pod_deleted(number: int = 0) -> Event:
 
 
 def recorded(directory: Path) -> list[dict[str, object]]:
-    return [json.loads(line)["event"] for file in segments(directory) for line in lines(file)]
+    return [
+        json.loads(line)["event"]["carrel"] for file in segments(directory) for line in lines(file)
+    ]
 
 
 def activities(directory: Path) -> list[object]:
