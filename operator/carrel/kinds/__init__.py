@@ -6,9 +6,10 @@ import it; it imports no floor.
 
 from carrel.kinds.approval import Approval
 from carrel.kinds.dataset import Dataset
+from carrel.kinds.egress import EgressPolicy
 from carrel.kinds.grant import AccessGrant
 from carrel.kinds.ingest import DatasetIngest
-from carrel.kinds.menus import EgressPolicy, WorkspaceClass
+from carrel.kinds.menus import WorkspaceClass
 from carrel.kinds.node_report import NodeReport
 from carrel.kinds.resource import Kind
 from carrel.kinds.workspace import Workspace

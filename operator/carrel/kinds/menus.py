@@ -1,6 +1,5 @@
-"""`WorkspaceClass` and `EgressPolicy`: immutable menus that grants choose from."""
+"""`WorkspaceClass`: the immutable menu of sizes and images that grants choose from."""
 
-from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
@@ -22,7 +21,8 @@ ImageByDigest = Annotated[
 ]
 """An image reference that names its content."""
 
-_IMMUTABLE = "A menu entry is immutable: add a new one and let grants move to it."
+IMMUTABLE = "A menu entry is immutable: add a new one and let grants move to it."
+"""What a person reads who edits a menu entry."""
 
 
 class GPU(Model):
@@ -79,48 +79,12 @@ class WorkspaceClass(Kind):
             Column(name="MiB", path=".spec.memoryMiB", type="integer"),
             Column(name="GPU", path=".spec.gpu.count", type="integer"),
         ),
-        rules=(Rule(rule="self == oldSelf", field="spec", message=_IMMUTABLE),),
+        rules=(Rule(rule="self == oldSelf", field="spec", message=IMMUTABLE),),
     )
 
     kind: Literal["WorkspaceClass"] = "WorkspaceClass"
     """WorkspaceClass."""
     spec: WorkspaceClassSpec
     """The size and the image."""
-    status: MenuStatus = MenuStatus()
-    """What was observed."""
-
-
-class EgressAllowance(StrEnum):
-    """What a policy opens."""
-
-    NOTHING = "Nothing"
-    """No destination at all."""
-
-
-class EgressPolicySpec(Model):
-    """What may be reached from a workspace."""
-
-    title: Sentence
-    """What people call it."""
-    allow: EgressAllowance
-    """Nothing: in this version no destination can be opened."""
-
-
-class EgressPolicy(Kind):
-    """What may be reached from a workspace."""
-
-    resource: ClassVar[Resource] = Resource(
-        kind="EgressPolicy",
-        plural="egresspolicies",
-        scope=Scope.CLUSTER,
-        short_names=("egress",),
-        columns=(Column(name="Allow", path=".spec.allow"),),
-        rules=(Rule(rule="self == oldSelf", field="spec", message=_IMMUTABLE),),
-    )
-
-    kind: Literal["EgressPolicy"] = "EgressPolicy"
-    """EgressPolicy."""
-    spec: EgressPolicySpec
-    """What is opened."""
     status: MenuStatus = MenuStatus()
     """What was observed."""

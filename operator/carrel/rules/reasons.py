@@ -7,6 +7,8 @@ are described where those are.
 
 from collections.abc import Mapping
 
+from carrel.rules.egress import EgressRule
+
 _NOT_WANTED = {
     "GrantNotInForce": "The grant is not in force, so nothing runs; see the grant.",
     "Expired": "The workspace's own end has come, whatever the operator has said since.",
@@ -126,3 +128,21 @@ REASONS: Mapping[str, Mapping[str, Mapping[str, str]]] = {
     },
 }
 """Kind -> condition -> reason -> what it means."""
+
+EGRESS: Mapping[EgressRule, str] = {
+    EgressRule.LOOPBACK: "The destination is inside the workspace.",
+    EgressRule.OWN_NAME: "The name is the workspace's own.",
+    EgressRule.PACKAGE_LISTED: "The policy lists the package; it comes from the site's mirror.",
+    EgressRule.WITHIN_BUDGET: "The grant's budget of the day is not used up.",
+    EgressRule.NOTHING_ALLOWED: "The policy opens nothing, cannot be read or does not exist.",
+    EgressRule.NO_DIRECT_CONNECTION: "No policy opens an address; packages come from the mirror.",
+    EgressRule.ADDRESS_NOT_VALID: "What was written is no IPv4 or IPv6 address.",
+    EgressRule.NAME_NEVER_FORWARDED: "No name leaves a workspace, so none outside has an address.",
+    EgressRule.INDEX_NOT_LISTED: "The policy lists no package of this index.",
+    EgressRule.PACKAGE_NOT_LISTED: "The policy does not list the package; nobody was asked for it.",
+    EgressRule.PACKAGE_NAME_NOT_VALID: "What was written can be no name of a package.",
+    EgressRule.FILE_NOT_SERVED: "The file is no wheel or source archive of that package.",
+    EgressRule.REQUESTS_USED_UP: "The grant's workspaces had all of the day's requests.",
+    EgressRule.VOLUME_USED_UP: "The grant's workspaces had all of the day's MiB.",
+}
+"""Rule of egress -> what it means; allowed first."""
