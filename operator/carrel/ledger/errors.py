@@ -15,3 +15,12 @@ class LedgerUnavailableError(LedgerError):
 
 class RecordTooLargeError(LedgerError):
     """The record would not fit into one leaf of the central log."""
+
+
+class EvidenceError(LedgerError):
+    """Something that should prove the log does not; `rule` names the check that failed."""
+
+    def __init__(self, rule: str, detail: str) -> None:
+        super().__init__(f"{rule}: {detail}")
+        self.rule = rule
+        self.detail = detail

@@ -146,7 +146,7 @@ class Ledger(Protocol):
         Raises:
             LedgerUnavailableError: for `before` and `with`, when the record is not durable
                 in time. The act must then not happen.
-            RecordTooLargeError: when the record would be larger than 65,535 bytes.
+            RecordTooLargeError: when the record would be larger than 65,000 bytes.
 
         """
         ...

@@ -9,8 +9,8 @@ from carrel.ledger.errors import RecordTooLargeError
 from carrel.ledger.event import Event, Receipt
 from carrel.ledger.ocsf import ocsf_event, record_uid
 
-LARGEST_LINE = 65_535
-"""Bytes of a line with its newline: the largest leaf that a tile of the central log can hold."""
+LARGEST_LINE = 65_000
+"""Bytes of a line with its newline: an entry of the central log holds 65,535, and says whose."""
 
 BEGINNING = Receipt(sequence=0, digest="sha256:" + "0" * 64)
 """What the first record of a chain names as its predecessor."""
