@@ -19,6 +19,7 @@ from carrel.cluster import Cluster, KindRef, Ref, connect
 from carrel.cluster.refs import JSON
 from carrel.embedded import Person
 from carrel.embedded.images import ImageName
+from carrel.embedded.instance import DEFAULT_NAME
 from carrel.embedded.network import arrived
 from carrel.flows.approval import approve, read_scope
 from carrel.flows.clock import SystemClock
@@ -216,10 +217,17 @@ def tell_ending(console: Console, site: Site, ending: Ending) -> None:
         ),
         ("End the grant", f"{patch} '{_REVOKED}'"),
         ("The grant as it was applied", f"cat {ending.manifest}"),
-        ("Take everything away", "make down"),
+        ("Take everything away", _away(site)),
     )
     for what, command in lines:
         if what:
             console.print(f"  {what}:", style="dim")
         # A command must stay on one line to be copied, however narrow the window.
         console.print(f"    {command}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _away(site: Site) -> str:
+    if site.instance is None:
+        return f"carrel platform uninstall --kubeconfig={site.kubeconfig(Person.ADMIN)}"
+    name = site.instance.name
+    return "make down" if name == DEFAULT_NAME else f"make down INSTANCE={name}"
