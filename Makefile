@@ -51,6 +51,7 @@ generate: venv ## CRDs, schemas and reference pages from code
 .PHONY: soak
 soak: venv ## The full counts: thousands of starts and of examples per law; hours
 	@CARREL_INSTANCE=$(INSTANCE) CARREL_LAWS=soak $(BIN)/pytest -q tests/soak tests/property
+	@CARREL_KILLED_RUNS=10 $(BIN)/pytest -q tests/cluster/operator -k killed_at_random
 
 .PHONY: bench
 bench: venv ## The figures of docs/reference/figures.md, as JSON in tests/bench/results

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from carrel.cluster import JSON, Answer, Change, ChangeType, Cluster, Deadline, KindRef, Ref, ref_of
-from carrel.cluster.errors import Conflict, Forbidden, NotFound
+from carrel.cluster.errors import AlreadyExists, Conflict, Forbidden, NotFound
 from carrel.cluster.protocol import Body
 from carrel.cluster.refs import NAMESPACE, POD, Objects
 
@@ -79,7 +79,7 @@ class FakeCluster(Cluster):
     async def create(self, obj: JSON, *, deadline: Deadline | None = None) -> JSON:
         ref = ref_of(obj)
         if ref in self.objects:
-            raise Conflict("already exists", call=f"create {ref}")
+            raise AlreadyExists("already exists", call=f"create {ref}")
         if ref.namespace is not None:
             place = self.objects.get(Ref(NAMESPACE, ref.namespace))
             if place is None:

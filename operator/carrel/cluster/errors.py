@@ -22,6 +22,14 @@ class Conflict(ClusterError):  # noqa: N818 - as NotFound
     """Somebody else wrote first, the name is taken, or a precondition did not hold."""
 
 
+class AlreadyExists(Conflict):
+    """The name is taken.
+
+    Not every conflict of a creation is this one: the admission of a quota, which counts by
+    writing into the quota, answers a pod with a Conflict when somebody else wrote there first.
+    """
+
+
 class Forbidden(ClusterError):  # noqa: N818 - as NotFound
     """We may not do this: missing rights, a quota, or an admission policy."""
 
@@ -60,5 +68,8 @@ _BY_STATUS: dict[int, type[ClusterError]] = {
 def from_status(status: int, body: Any, *, call: str) -> ClusterError:
     """Translate an HTTP answer above 399; `body` is the parsed `Status` object or text."""
     message = body.get("message") if isinstance(body, dict) else str(body)[:400]
+    reason = body.get("reason") if isinstance(body, dict) else None
     kind = _BY_STATUS.get(status, Unavailable if status >= 429 else ClusterError)
+    if kind is Conflict and reason == "AlreadyExists":
+        kind = AlreadyExists
     return kind(message or f"HTTP {status}", call=call, status=status)

@@ -100,7 +100,7 @@ class Cluster(Protocol):
         ...
 
     async def create(self, obj: JSON, *, deadline: Deadline | None = None) -> JSON:
-        """Create `obj`; Conflict where the name is taken."""
+        """Create `obj`; AlreadyExists where the name is taken."""
         ...
 
     async def patch(

@@ -2,11 +2,10 @@
 
 from datetime import datetime
 
-from carrel.cluster.errors import Conflict
 from carrel.cluster.refs import JOB, Ref
 from carrel.flows.store import INGESTS
 from carrel.flows.surroundings import Surroundings
-from carrel.flows.writing import parsed, remove
+from carrel.flows.writing import create, parsed, remove
 from carrel.kinds import DatasetIngest
 from carrel.kinds.ingest import UploadState
 from carrel.render.ingest_job import ingest_job
@@ -24,10 +23,7 @@ async def reconcile_ingest(name: str, around: Surroundings) -> datetime | None:
         await remove(job, around)
         return None
     if ingest.spec.upload is UploadState.SEALED and around.store.get(job) is None:
-        try:
-            around.learn(await around.cluster.create(ingest_job(ingest, around.site)))
-        except Conflict:
-            return None  # one is there that we have not been told of yet
+        await create(ingest_job(ingest, around.site), around)
     return None
 
 

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
-from carrel.cluster.errors import ClusterError, Conflict, Forbidden, Invalid
+from carrel.cluster.errors import ClusterError, Forbidden, Invalid
 from carrel.cluster.refs import (
     JSON,
     NAMESPACE,
@@ -20,7 +20,7 @@ from carrel.flows.malformed import malformed_status
 from carrel.flows.records import workspace_event
 from carrel.flows.store import CLASSES, REPORTS, WORKSPACES
 from carrel.flows.surroundings import MANAGER, Surroundings
-from carrel.flows.writing import ensure, let_go, parsed, remove, write_status
+from carrel.flows.writing import create, ensure, let_go, parsed, remove, write_status
 from carrel.kinds import NodeReport, Workspace, WorkspaceClass
 from carrel.kinds.resource import ConditionStatus
 from carrel.kinds.workspace import Admission, WorkspaceStatus
@@ -246,10 +246,7 @@ async def _create_pod(workspace: Workspace, whole: Bundle, around: Surroundings)
         policyDigest=workspace.spec.egress_policy.digest,
     )
     await around.ledger.append(event, record_class=RecordClass.BEFORE)
-    try:
-        around.learn(await around.cluster.create(whole.pod))
-    except Conflict:
-        return  # one is there that we have not been told of yet: its event brings us back
+    await create(whole.pod, around)
 
 
 def _with_refusal(

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from carrel.cluster.errors import NotFound
+from carrel.cluster.errors import AlreadyExists, NotFound
 from carrel.cluster.refs import JSON, Ref, ref_of
 from carrel.flows.surroundings import MANAGER, Surroundings
 from carrel.kinds.resource import Kind
@@ -35,6 +35,20 @@ async def ensure(desired: JSON, around: Surroundings) -> bool:
         return False
     around.learn(await around.cluster.apply(desired, manager=MANAGER))
     return True
+
+
+async def create(obj: JSON, around: Surroundings) -> None:
+    """Create what is known not to be there; where it is there all the same, learn it.
+
+    No other conflict counts as being there: work would wait for an event that never comes.
+    """
+    try:
+        around.learn(await around.cluster.create(obj))
+    except AlreadyExists:
+        live = await around.cluster.get(ref_of(obj))
+        if live is None:
+            raise  # gone in between: the next try makes it
+        around.learn(live)
 
 
 async def remove(ref: Ref, around: Surroundings, *, grace: int | None = None) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -30,6 +30,9 @@ FLOWS: Mapping[Work, Flow] = {
 
 _LONGEST_SECONDS = 120.0
 """A flow that takes longer hangs; it is cancelled and tried again."""
+
+_LONG_PAUSE = timedelta(seconds=4)
+"""A pause that comes after so many failures in a row that people should hear of them."""
 
 STUCK_SECONDS = 300.0
 """Work that waits while no pass has ended for this long means that nothing works."""
@@ -100,8 +103,9 @@ class Workers:
     def _failed(self, key: Key, error: Exception) -> None:
         pause = self._queue.failed(key)
         self._failures.labels(key.work, type(error).__name__).inc()
-        # Somebody wrote first: that is how it should be, and no event to wake people for.
-        level = logging.DEBUG if isinstance(error, Conflict) else logging.WARNING
+        # Somebody wrote first: no event to wake people for, unless it is so again and again.
+        common = isinstance(error, Conflict) and pause < _LONG_PAUSE
+        level = logging.DEBUG if common else logging.WARNING
         _log.log(
             level, "%s %s: %s; again in %.1f s", key.work, key.name, error, pause.total_seconds()
         )

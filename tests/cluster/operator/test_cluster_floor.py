@@ -8,8 +8,8 @@ import pytest
 from carrel.cluster import JSON, Change, ChangeType, Cluster, Deadline, Ref
 from carrel.cluster import client as client_module
 from carrel.cluster.errors import (
+    AlreadyExists,
     ClusterError,
-    Conflict,
     Forbidden,
     Gone,
     Invalid,
@@ -128,7 +128,7 @@ async def test_a_watch_tells_what_vanished_while_it_looked_away(
 
 
 ERRORS: dict[str, type[ClusterError]] = {
-    "a name that is taken": Conflict,
+    "a name that is taken": AlreadyExists,
     "an object that fits no schema": Invalid,
     "an unknown field": Invalid,
     "a namespace that is not there": NotFound,

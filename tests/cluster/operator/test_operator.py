@@ -1,5 +1,6 @@
 """The operator as a process against a real API server: it makes, mends, survives and rests."""
 
+import os
 import random
 import signal
 import time
@@ -38,6 +39,8 @@ MADE = (
 )
 WITHIN = 60.0
 """An upper bound for a machine that compiles at the same time, not a promise."""
+KILLED_RUNS = int(os.environ.get("CARREL_KILLED_RUNS", "1"))
+"""How many times ten kills; `make soak` asks for ten."""
 
 
 class Desk:
@@ -214,10 +217,13 @@ async def test_a_deleted_namespace_comes_back(cluster: Cluster, operator: Proces
     assert operator.alive
 
 
-async def test_killed_at_random_it_goes_on(cluster: Cluster, plane: ControlPlane, folder: Path):
+@pytest.mark.parametrize("seed", range(4, 4 + KILLED_RUNS))
+async def test_killed_at_random_it_goes_on(
+    seed: int, cluster: Cluster, plane: ControlPlane, folder: Path
+):
     """Kill -9 ten times while grants come and go; the end is as if nothing had happened."""
-    chance = random.Random(4)  # noqa: S311 - the same kills in every run
-    desks = [await approved(cluster, f"killed-{number}") for number in range(4)]
+    chance = random.Random(seed)  # noqa: S311 - the same kills in every run
+    desks = [await approved(cluster, f"killed-{seed}-{number}") for number in range(4)]
     for _ in range(10):
         with running("handlers", kubeconfig=plane.kubeconfig, folder=folder) as process:
             await eventually(lambda p=process: begun(p), within=WITHIN, what="a begin")

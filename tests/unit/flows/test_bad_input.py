@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 
 from carrel.cluster import JSON, Ref
-from carrel.cluster.errors import Forbidden
+from carrel.cluster.errors import Conflict, Forbidden
 from carrel.cluster.refs import NETWORK_POLICY, POD
 from carrel.flows.store import APPROVALS, DATASETS, GRANTS, WORKSPACES
+from carrel.flows.workspace import reconcile_workspace
 from support import examples
 from support.operator_world import World, conditions
 
@@ -139,6 +140,41 @@ async def test_a_pod_that_the_cluster_refuses_shows_in_the_status(
     ready = next(e for e in desk["status"]["conditions"] if e["type"] == "Ready")
     assert "no PriorityClass with name x was found" in ready["message"]
     assert len(world.all(NETWORK_POLICY)) == 1
+
+
+async def test_a_pod_that_a_quota_could_not_count_is_tried_again(monkeypatch: pytest.MonkeyPatch):
+    """Such a Conflict is no word of a pod that is there: waiting for its event lost the start.
+
+    The quota's admission writes the new count into the quota, and answers Conflict where its
+    controller wrote there first, as it does just after the quota was made.
+    """
+    world = World()
+    create = world.cluster.create
+    uncounted = ["the first pod"]
+
+    async def counting(obj: JSON) -> JSON:
+        if obj["kind"] == "Pod" and uncounted:
+            uncounted.clear()
+            raise Conflict("the quota has been modified; please try again", call="create Pod")
+        return await create(obj)
+
+    monkeypatch.setattr(world.cluster, "create", counting)
+    with pytest.raises(Conflict):
+        await world.approved_grant()
+    assert world.all(POD) == []
+    await reconcile_workspace(world.one(WORKSPACES)["metadata"]["name"], world.around())
+    assert len(world.all(POD)) == 1
+
+
+async def test_a_pod_that_is_there_and_was_never_told_of_is_learned():
+    """The watch may have lost it: its name is taken, so it is asked for."""
+    world = World()
+    await world.approved_grant()
+    desk = world.one(WORKSPACES)["metadata"]["name"]
+    world.store.remove(world.one(POD))
+    await world.settle()
+    assert world.store.get(Ref(POD, "desk", desk)) is not None
+    assert len(world.all(POD)) == 1
 
 
 async def test_narrowing_a_grant_takes_the_dataset_out_of_the_desk():
