@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from carrel.cli.dataset_figures import report as report_command
 from carrel.cli.dataset_progress import show_gate, show_upload
 from carrel.cluster import Cluster, KindRef, connect
 from carrel.cluster.errors import ClusterError
@@ -38,6 +39,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 @app.callback()
 def dataset() -> None:
     """Publish images as datasets, and see what there is."""
+
+
+app.command(name="report")(report_command)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from carrel.cli.records_page import records_page
 from carrel.kinds import KINDS
 from carrel.render.crd import SCHEMA_REVISION, custom_resource_definition
 from carrel.render.reference import conditions_page, egress_page, kinds_page, policies_page
+from carrel.render.report_page import dataset_reports_page
 from carrel.render.values_schema import schema_json, values_reference, values_yaml
 
 CLI_PAGE = Path("docs/reference/cli.md")
@@ -64,6 +65,7 @@ def generated_files(root: Path) -> dict[Path, str]:
         Path("docs/reference/values.md"): values_reference(values),
         Path("docs/reference/kinds.md"): kinds_page(KINDS),
         Path("docs/reference/conditions.md"): conditions_page(),
+        Path("docs/reference/dataset-reports.md"): dataset_reports_page(),
         Path("docs/reference/egress.md"): egress_page(),
         Path("docs/reference/policies.md"): policies_page(policies),
         Path("docs/reference/records.md"): records_page(),
