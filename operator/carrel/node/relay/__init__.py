@@ -1,0 +1,1 @@
+"""The services that a workspace finds on its loopback address: names, packages, and answers."""
