@@ -1,13 +1,20 @@
-"""`python -m carrel.node lock|views|homes|holder`: the containers of the agent."""
+"""`python -m carrel.node lock|views|homes|holder|relay`: the containers of the agent."""
 
 import asyncio
 import sys
 
 from carrel.node import holder, homes, lock, views
 from carrel.node.journal import log_json
+from carrel.node.relay import process as relay
 from carrel.node.settings import Settings, SettingsError
 
-_PROCESSES = {"lock": lock.run, "views": views.run, "homes": homes.run, "holder": holder.run}
+_PROCESSES = {
+    "lock": lock.run,
+    "views": views.run,
+    "homes": homes.run,
+    "holder": holder.run,
+    "relay": relay.run,
+}
 
 
 def main(arguments: list[str]) -> int:

@@ -45,6 +45,14 @@ class Settings(BaseModel):
     """Port of /metrics and /healthz; each container of the pod needs its own."""
     run_dir: Path = Path("/run/carrel")
     """Where the agent's containers meet: the holder's socket, and what they tell each other."""
+    relay_dir: Path = Path("/var/lib/carrel/relay")
+    """Where the relay keeps what grants have had from the mirror today."""
+    mirror_url: str = ""
+    """Base URL of the site's package mirror; empty where the site runs none."""
+    mirror_ca: Path | None = None
+    """Certificates of the authority that the mirror's certificate must come from."""
+    mirror_token: Path | None = None
+    """ServiceAccount token for the mirror, renewed in place by the kubelet."""
     kubeconfig: Path | None = None
     """Kubeconfig for a run outside of a pod."""
 
