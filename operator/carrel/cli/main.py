@@ -5,6 +5,7 @@ import typer
 from carrel.cli import cluster, dataset, grant, images, ledger, platform, trust
 from carrel.cli.demo import demo
 from carrel.cli.doctor import doctor
+from carrel.cli.explain import explain
 from carrel.cli.generate import generate
 
 app = typer.Typer(
@@ -17,6 +18,7 @@ app.add_typer(cluster.app, name="cluster")
 app.command()(demo)
 app.add_typer(dataset.app, name="dataset")
 app.command()(doctor)
+app.command()(explain)
 app.command()(generate)
 app.add_typer(grant.app, name="grant")
 app.add_typer(images.app, name="images")
