@@ -5,8 +5,7 @@ import logging
 import ssl
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
+from contextlib import asynccontextmanager
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -14,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from carrel.cluster import Cluster
 from carrel.flows.clock import Clock
 from carrel.flows.process import endpoint
+from carrel.flows.served_certificate import ServedCertificate
 from carrel.ingest.service import Register, Service
 from carrel.ingest.settings import ServeSettings
 from carrel.ingest.staging import Staging
@@ -51,7 +51,7 @@ async def serve(
         file_bytes=settings.file_bytes,
         spare_bytes=settings.spare_bytes,
     )
-    certificate = _Certificate(settings.tls_cert, settings.tls_key)
+    certificate = ServedCertificate(settings.tls_cert, settings.tls_key)
 
     def trouble() -> str | None:
         return ledger.trouble or None
@@ -87,28 +87,3 @@ async def _listening(
         yield next(int(address[1]) for address in runner.addresses if len(address) == 2)
     finally:
         await runner.cleanup()
-
-
-class _Certificate:
-    """A TLS context that follows its files: certificates live shorter than processes."""
-
-    def __init__(self, cert: Path, key: Path) -> None:
-        self._cert, self._key = cert, key
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._loaded: tuple[float, float] | None = None
-        self._load()
-
-    def refresh(self) -> None:
-        """Load the files again where they changed; a half-written pair waits for the next time."""
-        with suppress(OSError):
-            if self._stamp() != self._loaded:
-                self._load()
-
-    def _load(self) -> None:
-        stamp = self._stamp()
-        self.context.load_cert_chain(self._cert, self._key)
-        self._loaded = stamp
-
-    def _stamp(self) -> tuple[float, float]:
-        return self._cert.stat().st_mtime, self._key.stat().st_mtime
