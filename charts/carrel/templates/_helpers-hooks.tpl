@@ -12,6 +12,7 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
   resourceNames:
     - {{ include "carrel.name.ca" . }}
     - {{ include "carrel.name.ingest-tls" . }}
+    - {{ include "carrel.name.mirror-tls" . }}
   verbs: [get, patch]
 - apiGroups: [""]
   resources: [secrets]
@@ -46,6 +47,9 @@ spec:
       command: [python, -m, carrel.cli, trust, ensure]
       args:
         - --namespace={{ .root.Release.Namespace }}
+        {{- if eq .root.Values.mirror.service "Offered" }}
+        - --service={{ include "carrel.name.mirror" .root }}
+        {{- end }}
         - --certificates={{ ternary "CertManager" "Made" (eq .root.Values.trust.certManager "Use") }}
       resources:
         requests: {cpu: 50m, memory: 96Mi}

@@ -3,6 +3,8 @@
 {{- define "carrel.name.operator" -}}carrel-operator{{- end -}}
 {{- define "carrel.name.revoker" -}}carrel-revoker{{- end -}}
 {{- define "carrel.name.ingest" -}}carrel-ingest{{- end -}}
+{{- define "carrel.name.mirror" -}}carrel-mirror{{- end -}}
+{{- define "carrel.name.mirror-tls" -}}carrel-mirror-tls{{- end -}}
 {{- define "carrel.name.node" -}}carrel-node{{- end -}}
 {{- define "carrel.name.trust" -}}carrel-trust{{- end -}}
 {{- define "carrel.name.trust-setup" -}}carrel-trust-setup{{- end -}}

@@ -27,6 +27,10 @@ def ensure(
     certificates: Annotated[
         Certificates, typer.Option(help="Who makes certificates.")
     ] = Certificates.MADE,
+    service: Annotated[
+        list[str] | None,
+        typer.Option(help="A service that needs a certificate, such as carrel-mirror."),
+    ] = None,
     kubeconfig: Annotated[
         Path | None, typer.Option(envvar="KUBECONFIG", help="Absent inside a pod.")
     ] = None,
@@ -37,7 +41,12 @@ def ensure(
     """
     try:
         done = asyncio.run(
-            _ensure(namespace=namespace, certificates=certificates, kubeconfig=kubeconfig)
+            _ensure(
+                namespace=namespace,
+                certificates=certificates,
+                services=tuple(service or ()),
+                kubeconfig=kubeconfig,
+            )
         )
     except (TrustError, ClusterError) as error:
         typer.echo(f"carrel trust ensure: {error}", err=True)
@@ -47,9 +56,17 @@ def ensure(
 
 
 async def _ensure(
-    *, namespace: str, certificates: Certificates, kubeconfig: Path | None
+    *,
+    namespace: str,
+    certificates: Certificates,
+    services: tuple[str, ...],
+    kubeconfig: Path | None,
 ) -> tuple[str, ...]:
     async with connect(kubeconfig, user_agent="carrel-trust") as cluster:
         return await ensure_trust(
-            cluster, namespace=namespace, certificates=certificates, clock=SystemClock()
+            cluster,
+            namespace=namespace,
+            certificates=certificates,
+            clock=SystemClock(),
+            services=services,
         )

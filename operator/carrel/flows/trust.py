@@ -29,7 +29,6 @@ __all__ = ["Certificates", "TrustError", "ensure_trust"]
 
 AUTHORITY = "carrel-ca"
 INGEST = "carrel-ingest"
-INGEST_TLS = "carrel-ingest-tls"
 SIGNING = "carrel-ingest-signing"
 SIGNING_KEY = "signing.key"
 PUBLIC = "carrel-ingest-public-key"
@@ -87,9 +86,17 @@ class _Namespace:
 
 
 async def ensure_trust(
-    cluster: Cluster, *, namespace: str, certificates: Certificates, clock: Clock
+    cluster: Cluster,
+    *,
+    namespace: str,
+    certificates: Certificates,
+    clock: Clock,
+    services: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """Make what is missing and renew what is due; return what was done, in sentences.
+
+    `services` are those that need a certificate beside the ingest's; each gets its pair in the
+    Secret `<service>-tls`.
 
     Raises
     ------
@@ -104,7 +111,8 @@ async def ensure_trust(
         now = clock.now()
         authority, made = await _ensure_authority(place, now=now)
         done += made
-        done += await _ensure_server(place, authority=authority, now=now)
+        for service in (INGEST, *services):
+            done += await _ensure_server(place, service, authority=authority, now=now)
     return tuple(done)
 
 
@@ -166,9 +174,12 @@ async def _ensure_authority(place: _Namespace, *, now: datetime) -> tuple[Pair, 
     return present, done
 
 
-async def _ensure_server(place: _Namespace, *, authority: Pair, now: datetime) -> Sequence[str]:
-    names = (f"{INGEST}.{place.name}.svc", INGEST, f"{INGEST}.{place.name}")
-    secret = await place.read("Secret", INGEST_TLS)
+async def _ensure_server(
+    place: _Namespace, service: str, *, authority: Pair, now: datetime
+) -> Sequence[str]:
+    names = (f"{service}.{place.name}.svc", service, f"{service}.{place.name}")
+    tls = f"{service}-tls"
+    secret = await place.read("Secret", tls)
     if secret is not None:
         pair = _pair(secret)
         good = serves(pair, names, authority=authority.certificate)
@@ -176,8 +187,8 @@ async def _ensure_server(place: _Namespace, *, authority: Pair, now: datetime) -
             return ()
     fresh = make_server(names, authority=authority, now=now)
     data = {"tls.crt": fresh.certificate, "tls.key": fresh.key, "ca.crt": authority.certificate}
-    await place.write(place.secret(INGEST_TLS, data, of_type=_TLS), over=secret)
-    return (f"made a certificate for {names[0]} (Secret {INGEST_TLS})",)
+    await place.write(place.secret(tls, data, of_type=_TLS), over=secret)
+    return (f"made a certificate for {names[0]} (Secret {tls})",)
 
 
 def _pair(secret: JSON) -> Pair:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from carrel.mirror.settings import MirrorSettings
+
 Objects = list[dict[str, Any]]
 NAMES = ["minimal", "everything", "embedded"]
 
@@ -92,21 +94,51 @@ def test_every_container_states_its_memory(objects: Objects):
     assert without == []
 
 
-def test_every_platform_pod_may_reach_the_api_server_and_nothing_else(objects: Objects):
-    """The deny-all policy holds for all; the only egress rule is the API server's."""
+def test_every_platform_pod_may_reach_the_api_server_and_only_the_mirror_more(objects: Objects):
+    """The deny-all policy holds for all; only the mirror, where it runs, leads outside."""
     policies = {
         each["metadata"]["name"]: each for each in objects if each["kind"] == "NetworkPolicy"
     }
     deny = policies["carrel-deny-all"]["spec"]
     assert deny == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    assert [name for name, each in policies.items() if "egress" in each["spec"]] == [
-        "carrel-api-server"
-    ]
+    leading_out = {name for name, each in policies.items() if "egress" in each["spec"]}
+    has_mirror = "carrel-mirror" in dict(_pods(objects))
+    of_mirror = {"carrel-mirror", "carrel-mirror-callers"} if has_mirror else set()
+    assert leading_out == {"carrel-api-server"} | of_mirror
     (rule,) = policies["carrel-api-server"]["spec"]["egress"]
     assert all(set(peer) == {"ipBlock"} for peer in rule["to"])
     (selector,) = policies["carrel-api-server"]["spec"]["podSelector"]["matchExpressions"]
     components = {pod["metadata"]["labels"][selector["key"]] for _, pod in _pods(objects)}
     assert components == set(selector["values"])
+
+
+def test_what_leads_outside_is_chosen_for_the_mirror_alone(render: Callable[[str], Objects]):
+    """A node agent reaches the mirror, the mirror the named addresses; nobody else either."""
+    policies = {
+        each["metadata"]["name"]: each["spec"]
+        for each in render("everything")
+        if each["kind"] == "NetworkPolicy"
+    }
+    mirror, callers = policies["carrel-mirror"], policies["carrel-mirror-callers"]
+    component = "app.kubernetes.io/component"
+    assert mirror["podSelector"]["matchLabels"][component] == "mirror"
+    assert callers["podSelector"]["matchLabels"][component] == "node"
+    ((peer,),) = (rule["to"] for rule in callers["egress"])
+    assert set(peer) == {"podSelector"}
+    assert peer["podSelector"]["matchLabels"][component] == "mirror"
+    outside = [peer for rule in mirror["egress"] for peer in rule["to"] if "ipBlock" in peer]
+    assert outside == [{"ipBlock": {"cidr": "198.51.100.7/32"}}]
+
+
+def test_the_mirror_reads_what_the_chart_tells_it(render: Callable[[str], Objects]):
+    """A setting with another name on each side would be a mirror that never starts."""
+    (container,) = (one for name, one in _containers(render("everything")) if "mirror" in name)
+    told = {each["name"]: each.get("value", "carrel-system") for each in container["env"]}
+    settings = MirrorSettings.from_environment(told)
+    assert settings.mirror_callers == ("system:serviceaccount:carrel-system:carrel-node",)
+    (index,) = settings.mirror_upstreams
+    assert index.hosts == {"packages.example.org", "files.example.org"}
+    assert set(told) - {f"CARREL_{name.upper()}" for name in MirrorSettings.model_fields} == set()
 
 
 def test_every_hook_has_the_rights_that_it_needs_when_it_runs(objects: Objects):

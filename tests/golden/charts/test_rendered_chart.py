@@ -46,6 +46,7 @@ def test_two_renderings_are_equal(template: Template):
     assert template("everything").stdout == template("everything").stdout
 
 
+INDEX = {"name": "pypi", "url": "https://packages.example.org/simple/"}
 REFUSALS = [
     ({}, "default", "Carrel lives in the namespace carrel-system"),
     ({"images": {"platform": {"ref": ""}}}, "carrel-system", "images.platform.ref is missing"),
@@ -76,6 +77,17 @@ REFUSALS = [
         },
         "carrel-system",
         "Duties are separated",
+    ),
+    ({"mirror": {"service": "Offered"}}, "carrel-system", "mirror.upstreams is empty"),
+    (
+        {"mirror": {"service": "Offered", "upstreams": [INDEX]}},
+        "carrel-system",
+        "mirror.reach.cidrs is empty",
+    ),
+    (
+        {"mirror": {"upstreams": [INDEX | {"url": "http://packages.example.org/simple/"}]}},
+        "carrel-system",
+        "url",
     ),
     ({"operater": {}}, "carrel-system", "operater"),
     ({"users": {"prefix": ""}}, "carrel-system", "prefix"),

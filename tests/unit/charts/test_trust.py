@@ -207,3 +207,16 @@ async def test_renewal_goes_on_for_years(cluster: FakeCluster, clock: FixedClock
         pair = _pair(cluster, "carrel-ingest-tls")
         assert serves(pair, NAMES, authority=_bundle(cluster)[0])
     assert len(_bundle(cluster)) == 2
+
+
+async def test_a_service_that_is_turned_on_gets_a_certificate_of_its_own(
+    cluster: FakeCluster, clock: FixedClock
+):
+    """And a later run without it leaves the pair alone."""
+    asked = {"namespace": PLACE, "certificates": Certificates.MADE, "clock": clock}
+    await ensure_trust(cluster, **asked, services=["carrel-mirror"])
+    pair = _pair(cluster, "carrel-mirror-tls")
+    names = ("carrel-mirror.carrel-system.svc", "carrel-mirror", "carrel-mirror.carrel-system")
+    assert serves(pair, names, authority=_bundle(cluster)[0])
+    await ensure_trust(cluster, **asked)
+    assert _pair(cluster, "carrel-mirror-tls") == pair
