@@ -2,7 +2,7 @@
 
 import typer
 
-from carrel.cli import cluster, dataset, grant, images, ledger, platform, trust
+from carrel.cli import audit, cluster, dataset, grant, images, ledger, platform, trust
 from carrel.cli.demo import demo
 from carrel.cli.doctor import doctor
 from carrel.cli.explain import explain
@@ -14,6 +14,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,  # locals may hold tokens and patients' names
 )
+app.add_typer(audit.app, name="audit")
 app.add_typer(cluster.app, name="cluster")
 app.command()(demo)
 app.add_typer(dataset.app, name="dataset")
