@@ -6,6 +6,7 @@
 {{- define "carrel.name.mirror" -}}carrel-mirror{{- end -}}
 {{- define "carrel.name.mirror-tls" -}}carrel-mirror-tls{{- end -}}
 {{- define "carrel.name.node" -}}carrel-node{{- end -}}
+{{- define "carrel.name.apiaudit" -}}carrel-apiaudit{{- end -}}
 {{- define "carrel.name.trust" -}}carrel-trust{{- end -}}
 {{- define "carrel.name.trust-setup" -}}carrel-trust-setup{{- end -}}
 {{- define "carrel.name.retirement" -}}carrel-retirement{{- end -}}

@@ -21,6 +21,16 @@ _PEOPLE = frozenset(
     }
 )
 """Records whose actor is a person."""
+_NOTED = frozenset(
+    {
+        Activity.CHAIN_OPENED,
+        Activity.CHAIN_CLOSED,
+        Activity.HEARTBEAT,
+        Activity.GAP,
+        Activity.AUDIT_LOG_FORWARDED,
+        Activity.AUDIT_LOG_UNREADABLE,
+    }
+)
 _HOST_FIELDS = ("name", "host", "url", "address")
 """Where a record says what was to be reached; sealed ones count before clear ones."""
 _LONGEST = 1024
@@ -86,7 +96,7 @@ def decision_of(activity: str, detail: Mapping[str, Any]) -> Decision:
     code = detail.get("code")
     if isinstance(code, int) and kind.ocsf_class is OcsfClass.API_ACTIVITY:
         return Decision.REFUSED if code >= 400 else Decision.ALLOWED
-    if activity in {Activity.CHAIN_OPENED, Activity.CHAIN_CLOSED, Activity.HEARTBEAT, Activity.GAP}:
+    if activity in _NOTED:
         return Decision.NOTED
     if kind.outcome is Outcome.FAILURE:
         return Decision.REFUSED

@@ -12,7 +12,14 @@ from carrel.ledger.event import Activity
 from carrel.ledger.types import TYPES
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_QUIET = frozenset({Activity.HEARTBEAT, Activity.CHAIN_OPENED, Activity.CHAIN_CLOSED})
+_QUIET = frozenset(
+    {
+        Activity.HEARTBEAT,
+        Activity.CHAIN_OPENED,
+        Activity.CHAIN_CLOSED,
+        Activity.AUDIT_LOG_FORWARDED,
+    }
+)
 _LONGEST = 120
 
 _SENTENCES: Mapping[Activity, str] = {

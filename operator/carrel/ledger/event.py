@@ -66,6 +66,7 @@ class Activity(StrEnum):
 
     ADMINISTRATOR_ACTED = "AdministratorActed"
     POD_ENTERED = "PodEntered"
+    AUDIT_LOG_FORWARDED = "AuditLogForwarded"
     AUDIT_LOG_UNREADABLE = "AuditLogUnreadable"
     RECORDS_READ = "RecordsRead"
     SEALED_READ = "SealedRead"

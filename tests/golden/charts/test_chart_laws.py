@@ -9,6 +9,7 @@ import pytest
 from carrel.mirror.settings import MirrorSettings
 
 Objects = list[dict[str, Any]]
+Render = Callable[[str], Objects]
 NAMES = ["minimal", "everything", "embedded"]
 
 
@@ -61,14 +62,27 @@ def test_only_the_node_agent_has_privileges(objects: Objects):
 
 
 def test_no_pod_but_the_node_agent_sees_the_node(objects: Objects):
-    """No host path, no namespace of the host, no user 0."""
+    """No host path, no namespace of the host, no user 0; the reader of the audit log sees that."""
     for name, pod in _pods(objects):
-        if name == "carrel-node":
+        if name in {"carrel-node", "carrel-apiaudit"}:
             continue
         spec = pod["spec"]
         assert not {"hostPID", "hostIPC", "hostNetwork"} & set(spec), name
         assert not [each for each in spec.get("volumes", []) if "hostPath" in each], name
         assert spec["securityContext"]["runAsNonRoot"] is True, name
+
+
+def test_the_reader_of_the_audit_log_sees_one_folder_and_holds_no_token(render: Render):
+    """User 0, because only that one may read the log, and nothing else of the node."""
+    (pod,) = (pod for name, pod in _pods(render("everything")) if name == "carrel-apiaudit")
+    spec = pod["spec"]
+    host = [each for each in spec["volumes"] if "hostPath" in each]
+    assert host == [{"name": "audit", "hostPath": {"path": "/var/log/audit", "type": "Directory"}}]
+    (container,) = spec["containers"]
+    mounts = {each["name"]: each.get("readOnly", False) for each in container["volumeMounts"]}
+    assert mounts == {"audit": True, "ledger": False, "tmp": False}
+    assert spec["automountServiceAccountToken"] is False
+    assert not {"hostPID", "hostIPC", "hostNetwork"} & set(spec)
 
 
 def test_no_pod_uses_the_network_of_its_node(objects: Objects):
@@ -109,7 +123,8 @@ def test_every_platform_pod_may_reach_the_api_server_and_only_the_mirror_more(ob
     assert all(set(peer) == {"ipBlock"} for peer in rule["to"])
     (selector,) = policies["carrel-api-server"]["spec"]["podSelector"]["matchExpressions"]
     components = {pod["metadata"]["labels"][selector["key"]] for _, pod in _pods(objects)}
-    assert components == set(selector["values"])
+    # The reader of the audit log asks the API server nothing.
+    assert components - {"apiaudit"} == set(selector["values"])
 
 
 def test_what_leads_outside_is_chosen_for_the_mirror_alone(render: Callable[[str], Objects]):
