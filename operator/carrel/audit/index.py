@@ -22,7 +22,7 @@ VERSION = 1
 """An index of another version is made anew."""
 SECONDS = 10.0
 """How long a question may take."""
-_BATCH = 20_000
+_BATCH = 8_192
 
 _SCHEMA = """
 CREATE TABLE term (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
@@ -61,6 +61,8 @@ class Index:
         self._db = _opened(path)
         self._terms: dict[str, int] = {}
         self._bound: dict[int | None, tuple[int | None, int | None]] = {}
+        self._files: dict[str, int] = {}
+        self._reached: dict[str, int] = {}
         self._recall()
 
     def close(self) -> None:
@@ -87,16 +89,20 @@ class Index:
             told: Called with the number of records taken in, after each batch.
 
         """
-        taken = 0
-        known = {path: (number, at) for number, path, at in self._db.execute("SELECT * FROM file")}
+        taken, group, size = 0, [], 0
         for path in self._source.files():
-            number, start = known.get(path, (None, 0))
-            records = self._source.read(path, start=self._carried(path, start, known))
+            records = self._source.read(path, start=self._carried(path))
             while batch := list(islice(records, _BATCH)):
-                number = self._taken(batch, path=path, number=number)
-                taken += len(batch)
-                if told:
-                    told(taken)
+                group.append((path, batch))
+                size += len(batch)
+                if size >= _BATCH:
+                    taken += self._stand(group)
+                    group, size = [], 0
+                    if told:
+                        told(taken)
+        taken += self._stand(group)
+        if told:
+            told(taken)
         return taken
 
     def search(self, query: Query, *, seconds: float = SECONDS) -> Page:
@@ -159,31 +165,45 @@ class Index:
             "SELECT path, at, why FROM unreadable JOIN file ON file.id = unreadable.file"
         )
 
-    def _carried(self, path: str, start: int, known: dict[str, tuple[int, int]]) -> int:
+    def _carried(self, path: str) -> int:
         """Return where to go on; a bundle that has filled up continues its partial form."""
-        if start or not path.startswith("tile/"):
-            return start
-        whole = path.partition(".p/")[0]
-        same = (at for name, (_, at) in known.items() if name.partition(".p/")[0] == whole)
-        return max(same, default=0)
+        whole = path.partition(".p/")[0] if path.startswith("tile/") else path
+        return self._reached.get(whole, 0)
 
-    def _taken(self, batch: list[Stored | Unreadable], *, path: str, number: int | None) -> int:
+    def _stand(self, group: list[tuple[str, list[Stored | Unreadable]]]) -> int:
+        """Take in batches of files, all or none; return how many records they have."""
         try:
             with self._db:
-                return self._take(batch, path=path, number=number)
+                for path, batch in group:
+                    self._take(batch, path=path)
         except BaseException:
             self._recall()  # what was numbered in a batch that did not stand is not there
             raise
+        return sum(len(batch) for _, batch in group)
 
     def _recall(self) -> None:
         self._terms = dict(self._db.execute("SELECT text, id FROM term"))
         known = self._db.execute("SELECT id, person, grant_ FROM workspace")
         self._bound = {workspace: (person, grant) for workspace, person, grant in known}
+        files = self._db.execute("SELECT id, path, next FROM file").fetchall()
+        self._files = {path: number for number, path, _ in files}
+        self._reached = {}
+        for _, path, at in files:
+            self._reach(path, at)
 
-    def _take(self, batch: list[Stored | Unreadable], *, path: str, number: int | None) -> int:
+    def _reach(self, path: str, at: int) -> None:
+        whole = path.partition(".p/")[0] if path.startswith("tile/") else path
+        self._reached[whole] = max(at, self._reached.get(whole, 0))
+
+    def _file(self, path: str) -> int:
+        number = self._files.get(path)
         if number is None:
             found = self._db.execute("INSERT INTO file (path, next) VALUES (?, 0)", (path,))
-            number = int(found.lastrowid or 0)
+            number = self._files[path] = int(found.lastrowid or 0)
+        return number
+
+    def _take(self, batch: list[Stored | Unreadable], *, path: str) -> None:
+        number = self._file(path)
         rows = []
         for each in batch:
             if isinstance(each, Unreadable):
@@ -197,7 +217,7 @@ class Index:
         self._db.executemany("INSERT INTO row VALUES (NULL,?,?,?,?,?,?,?,?,?,?,?)", lines)
         following = batch[-1].place.end
         self._db.execute("UPDATE file SET next = ? WHERE id = ?", (following, number))
-        return number
+        self._reach(path, following)
 
     def _line(self, stored: Stored, row: Row, *, file: int) -> tuple[int | None, ...]:
         workspace = self._term(row.workspace)

@@ -31,6 +31,7 @@ _NOTED = frozenset(
         Activity.AUDIT_LOG_UNREADABLE,
     }
 )
+_KNOWN = frozenset(Activity)
 _HOST_FIELDS = ("name", "host", "url", "address")
 """Where a record says what was to be reached; sealed ones count before clear ones."""
 _LONGEST = 1024
@@ -90,7 +91,7 @@ def row_of(stored: Stored) -> Row:
 
 def decision_of(activity: str, detail: Mapping[str, Any]) -> Decision:
     """Return how an act ended."""
-    kind = TYPES.get(Activity(activity)) if activity in {*Activity} else None
+    kind = TYPES.get(Activity(activity)) if activity in _KNOWN else None
     if kind is None:
         return Decision.NOTED
     code = detail.get("code")
