@@ -25,6 +25,7 @@ from carrel.audit.row import Decision
 from carrel.audit.shown import inert
 from carrel.audit.source import source_of
 from carrel.audit.story import moment_of, place_of, sentence, told
+from carrel.cli.audit_reveal import reveal as reveal_command
 from carrel.cli.audit_verify import Earlier, InsideKey, LogKey, WitnessKey, checked, print_proof
 from carrel.cli.audit_verify import export as export_command
 from carrel.cli.audit_verify import verify as verify_command
@@ -34,6 +35,7 @@ from carrel.ledger.event import Activity
 
 app = typer.Typer(help="Search the records, tell stories, check the log.", no_args_is_help=True)
 app.command("verify")(verify_command)
+app.command("reveal")(reveal_command)
 app.command("export")(export_command)
 
 
