@@ -10,6 +10,7 @@ from carrel.cli.command_page import command_page
 from carrel.cli.records_page import records_page
 from carrel.kinds import KINDS
 from carrel.render.crd import SCHEMA_REVISION, custom_resource_definition
+from carrel.render.desk_wire import desk_wire
 from carrel.render.reference import conditions_page, egress_page, kinds_page, policies_page
 from carrel.render.report_page import dataset_reports_page
 from carrel.render.values_schema import schema_json, values_reference, values_yaml
@@ -69,6 +70,7 @@ def generated_files(root: Path) -> dict[Path, str]:
         Path("docs/reference/egress.md"): egress_page(),
         Path("docs/reference/policies.md"): policies_page(policies),
         Path("docs/reference/records.md"): records_page(),
+        Path("images/workspace/notebook/src/carrel/wire.py"): desk_wire(),
     }
     for kind in KINDS:
         path = Path(f"charts/carrel-crds/templates/{kind.resource.plural}.yaml")
