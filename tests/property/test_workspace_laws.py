@@ -19,6 +19,7 @@ TYPES = [
     "HomeReady",
     "PolicyEnforced",
     "Locked",
+    "EgressRecorded",
     "Started",
     "Ready",
     "SelfChecked",

@@ -89,6 +89,7 @@ def grants(draw: st.DrawFn) -> AccessGrant:
         notBefore=(START + timedelta(days=start)).isoformat(),
         expires=(START + timedelta(days=end)).isoformat(),
         locks=draw(st.sampled_from(("Both", "InPod"))),
+        onRecorderLoss=draw(st.sampled_from(("CloseEgress", "Freeze", "Terminate"))),
         mode=draw(st.sampled_from(("Interactive", "InteractiveAndBatch"))),
         batch=draw(BATCHES),
         home=draw(HOMES),
@@ -123,6 +124,7 @@ def narrowed(draw: st.DrawFn, asked: AccessGrant) -> AccessGrant:
         notBefore=(asked.spec.not_before + timedelta(seconds=later)).isoformat(),
         expires=(asked.spec.expires - timedelta(seconds=earlier)).isoformat(),
         locks=draw(st.sampled_from(sorted({"Both", wire["locks"]}))),
+        onRecorderLoss=draw(st.sampled_from(_at_least_as_stern(wire["onRecorderLoss"]))),
         mode=draw(st.sampled_from(sorted({"Interactive", wire["mode"]}))),
         batch={key: draw(st.integers(0, most)) for key, most in wire["batch"].items()},
         home={"retention": "Keep", "keepDays": draw(st.integers(1, days))}
@@ -245,3 +247,8 @@ def observed_workspaces(draw: st.DrawFn) -> ObservedWorkspace:
         site=draw(SITES),
         now=draw(mostly(NOW, END, END + timedelta(days=1))),
     )
+
+
+def _at_least_as_stern(order: str) -> tuple[str, ...]:
+    orders = ("CloseEgress", "Freeze", "Terminate")
+    return orders[orders.index(order) :]

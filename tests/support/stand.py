@@ -13,14 +13,18 @@ from carrel.cluster.refs import POD
 from carrel.flows.clock import FixedClock, SystemClock
 from carrel.kinds.node_report import NodeReportStatus
 from carrel.kinds.resource import Condition
-from carrel.ledger import Chain, open_chain
+from carrel.ledger import Chain, Keyring, open_chain
 from carrel.node import proof
 from carrel.node.agent import WORKSPACE, Agent
 from carrel.node.health import Health
+from carrel.node.holder import Holder
 from carrel.node.netns import namespaces_of
 from carrel.node.nft import probe_wire_layer
+from carrel.node.past import Memories
 from carrel.node.processes import PROC
 from carrel.node.recollection import Memory
+from carrel.node.recorder import Recorder
+from carrel.node.recording import boot_id
 from carrel.node.report import Reporter
 from carrel.node.scanner import Scanner
 from carrel.node.site import ExpectedDigests, Site
@@ -124,18 +128,27 @@ class Stand:
         """Return the activities in the ledger's files."""
         return [event["activity"] for event in self.events()]
 
+    def told(self) -> list[JSON]:
+        """Return what the recorder wrote."""
+        return said(self.directory / "recorder")
+
     def details(self, activity: str) -> list[JSON]:
         """Return the details of every record of an activity."""
         return [event["detail"] for event in self.events() if event["activity"] == activity]
 
     def events(self) -> list[JSON]:
         """Return the events in the ledger's files."""
-        lines = [
-            line
-            for file in sorted(self.directory.rglob("*.jsonl"))
-            for line in file.read_text().splitlines()
-        ]
-        return [json.loads(line)["event"]["carrel"] for line in lines]
+        return said(self.directory / "ledger")
+
+
+def said(directory: Path) -> list[JSON]:
+    """Return what the records in a directory say, in order."""
+    lines = [
+        line
+        for file in sorted(directory.rglob("*.jsonl"))
+        for line in file.read_text().splitlines()
+    ]
+    return [json.loads(line)["event"]["carrel"] for line in lines]
 
 
 async def until(
@@ -161,6 +174,8 @@ async def stand(directory: Path, *, cluster: FakeCluster | None = None) -> Async
             wire=await probe_wire_layer(),
             targets=TARGETS,
             own_namespaces=namespaces_of(PROC / "self/ns/net"),
+            run_directory=directory / "run",
+            boot_id=boot_id(),
             cgroup_root=CGROUP,
             proc=PROC,
             clock=clock,
@@ -172,9 +187,43 @@ async def stand(directory: Path, *, cluster: FakeCluster | None = None) -> Async
         )
         memory = Memory(directory / "known.json")
         agent = Agent(cluster, site=site, health=health, memory=memory)
-        running = asyncio.create_task(agent.run())
+        async with recording(directory):
+            running = asyncio.create_task(agent.run())
+            try:
+                yield Stand(cluster, agent, site, chain, clock, directory)
+            finally:
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
+
+
+@asynccontextmanager
+async def recording(directory: Path) -> AsyncIterator[Recorder]:
+    """Run a holder and a recorder; leaving ends them without any good-bye."""
+    run = directory / "run"
+    run.mkdir(exist_ok=True)
+    holder = asyncio.create_task(Holder(run).run())
+    async with recorder(directory) as made:
+        yield made
+    holder.cancel()
+    await asyncio.gather(holder, return_exceptions=True)
+
+
+@asynccontextmanager
+async def recorder(directory: Path) -> AsyncIterator[Recorder]:
+    """Run a recorder beside a holder that runs."""
+    ledger = directory / "recorder"
+    clock = SystemClock()
+    with open_chain(ledger, process="node-recorder", clock=clock) as chain:
+        made = Recorder(
+            run_directory=directory / "run",
+            chain=chain,
+            memories=Memories.read(ledger / "node-recorder"),
+            keyring=Keyring(directory / "keys"),
+            clock=clock,
+        )
+        running = asyncio.create_task(made.run())
         try:
-            yield Stand(cluster, agent, site, chain, clock, directory)
+            yield made
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)

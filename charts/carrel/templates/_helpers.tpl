@@ -139,6 +139,10 @@ homeMiB: {{ int64 $class.homeMiB }}
   value: {{ $node.kubeletRoot }}
 - name: CARREL_HOMES
   value: {{ .root.Values.homes.backing }}
+- name: CARREL_KEYS_DIR
+  value: {{ $node.storeRoot }}/keys
+- name: CARREL_RECORDER_USER
+  value: "64531"
 - name: CARREL_METRICS_PORT
   value: {{ .port | quote }}
 {{- end -}}

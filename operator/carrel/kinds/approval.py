@@ -11,6 +11,7 @@ from carrel.kinds.grant import (
     BatchQuota,
     HomePolicy,
     NetworkLocks,
+    OnRecorderLoss,
     Purpose,
 )
 from carrel.kinds.resource import (
@@ -79,6 +80,9 @@ class ApprovedScope(Model):
     """Limits of the batch queue."""
     home: HomePolicy
     """What becomes of homes."""
+    on_recorder_loss: OnRecorderLoss | None = None
+    """What happens when refused attempts cannot be recorded; absent means CloseEgress, so that
+    scopes from before the field are still what was approved."""
 
 
 class EvidenceType(StrEnum):

@@ -53,6 +53,17 @@ class NetworkLocks(StrEnum):
     """The lock in the pod's network namespace; for clusters that do not enforce NetworkPolicy."""
 
 
+class OnRecorderLoss(StrEnum):
+    """What happens to a workspace whose refused attempts cannot be recorded."""
+
+    CLOSE_EGRESS = "CloseEgress"
+    """Nothing is reachable any more, not even what the egress policy allows."""
+    FREEZE = "Freeze"
+    """As CloseEgress, and its processes stand still until the workspace is restarted."""
+    TERMINATE = "Terminate"
+    """It is ended."""
+
+
 class HomeRetention(StrEnum):
     """What becomes of the homes when a grant has ended."""
 
@@ -141,6 +152,8 @@ class AccessGrantSpec(Model):
     """Limits of the batch queue; zero unless stated."""
     home: HomePolicy
     """What becomes of the researchers' homes afterwards."""
+    on_recorder_loss: OnRecorderLoss = OnRecorderLoss.CLOSE_EGRESS
+    """What happens when refused attempts cannot be recorded; the lock holds in any case."""
     state: GrantState
     """Active, Suspended or Revoked."""
 

@@ -50,7 +50,8 @@ class NodeReportStatus(Model):
     """What was observed on the node."""
 
     conditions: Conditions = ()
-    """ViewReady, HomeReady, HomeReleased, LockLoaded, GateProven, SelfChecked and CgroupEmpty."""
+    """ViewReady, HomeReady, HomeReleased, LockLoaded, GateProven, EgressRecorded, SelfChecked and
+    CgroupEmpty."""
     view_digest: Digest | None = None
     """View that is in place."""
     pod_uid: Annotated[ObjectUID | None, Field(alias="podUID")] = None

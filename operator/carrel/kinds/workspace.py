@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints
 
 from carrel.kinds.approval import ScopedMenu
 from carrel.kinds.dataset import DatasetReference
-from carrel.kinds.grant import NetworkLocks
+from carrel.kinds.grant import NetworkLocks, OnRecorderLoss
 from carrel.kinds.resource import (
     Column,
     Conditions,
@@ -103,6 +103,8 @@ class WorkspaceSpec(Model):
     """Policy and digest of its content."""
     locks: NetworkLocks
     """Which network locks must hold."""
+    on_recorder_loss: OnRecorderLoss = OnRecorderLoss.CLOSE_EGRESS
+    """What happens when refused attempts cannot be recorded."""
     datasets: Annotated[
         tuple[ViewedDataset, ...],
         Field(max_length=32, json_schema_extra={"x-list-type": "map", "x-list-map-keys": ["name"]}),
@@ -131,7 +133,8 @@ class WorkspaceStatus(Model):
     """What the operator observed, of nodes and of its own objects."""
 
     conditions: Conditions = ()
-    """ViewReady, HomeReady, PolicyEnforced, Locked, Started, Ready, SelfChecked and Stopped."""
+    """ViewReady, HomeReady, PolicyEnforced, Locked, EgressRecorded, Started, Ready, SelfChecked
+    and Stopped."""
     observed_generation: Count = 0
     """The specification that was looked at."""
     pod_uid: Annotated[ObjectUID | None, Field(alias="podUID")] = None

@@ -57,6 +57,13 @@ class Activity(StrEnum):
     GATE_PROVEN = "GateProven"
     GATE_REFUSED = "GateRefused"
     TRAFFIC_DENIED = "TrafficDenied"
+    TRAFFIC_LOST = "TrafficLost"
+    COUNTS_RECONCILED = "CountsReconciled"
+    COUNTS_RECOVERED = "CountsRecovered"
+    RECORDER_BOUND = "RecorderBound"
+    RECORDER_UNBOUND = "RecorderUnbound"
+    RECORDER_FAILED = "RecorderFailed"
+    WORKSPACE_FROZEN = "WorkspaceFrozen"
     CGROUP_EMPTIED = "CgroupEmptied"
 
     INGEST_SEALED = "IngestSealed"

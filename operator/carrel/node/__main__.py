@@ -1,9 +1,9 @@
-"""`python -m carrel.node lock|views|homes|holder|relay`: the containers of the agent."""
+"""`python -m carrel.node lock|views|homes|holder|recorder|relay`: the containers of the agent."""
 
 import asyncio
 import sys
 
-from carrel.node import holder, homes, lock, views
+from carrel.node import holder, homes, lock, recorder, views
 from carrel.node.journal import log_json
 from carrel.node.relay import process as relay
 from carrel.node.settings import Settings, SettingsError
@@ -13,6 +13,7 @@ _PROCESSES = {
     "views": views.run,
     "homes": homes.run,
     "holder": holder.run,
+    "recorder": recorder.run,
     "relay": relay.run,
 }
 

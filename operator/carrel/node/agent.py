@@ -9,9 +9,10 @@ from carrel.cluster import Change, ChangeType, Cluster, KindRef
 from carrel.cluster.errors import ClusterError
 from carrel.cluster.refs import JSON, POD
 from carrel.flows.clock import wait_until
-from carrel.kinds import Workspace
+from carrel.kinds import EgressPolicy, Workspace
 from carrel.node.desk import Desk
 from carrel.node.health import Health
+from carrel.node.policies import Policies
 from carrel.node.recollection import Memory, Recollection
 from carrel.node.report import NODE_REPORT
 from carrel.node.saying import LOCK_CONDITIONS, nothing_ran
@@ -36,6 +37,7 @@ from carrel.rules.condition import is_true
 log = logging.getLogger(__name__)
 
 WORKSPACE = KindRef.of(Workspace)
+EGRESS_POLICY = KindRef.of(EgressPolicy)
 _Place = tuple[str, str]
 
 
@@ -57,6 +59,8 @@ class Agent:
         # What is only recalled, and neither confirmed nor denied by the API server yet.
         self._recalled_places = set(self._workspaces)
         self._recalled_pods = set(self._pods)
+        self._digests = dict(recalled.digests)
+        self._policies = Policies()
         self._desks: dict[str, Desk] = {}
         self._synced: set[str] = set()
         self._wake = asyncio.Event()
@@ -70,6 +74,7 @@ class Agent:
             tasks.create_task(self._recall())
             tasks.create_task(self._site.reporter.run())
             tasks.create_task(self._follow(WORKSPACE, self._hear_workspace))
+            tasks.create_task(self._follow(EGRESS_POLICY, self._hear_policy))
             tasks.create_task(
                 self._follow(
                     POD,
@@ -117,7 +122,7 @@ class Agent:
             for place in self._recalled_places:
                 self._workspaces.pop(place, None)
             self._recalled_places.clear()
-        else:
+        elif kind is POD:
             for uid in self._recalled_pods:
                 self._pods.pop(uid, None)
             self._recalled_pods.clear()
@@ -134,6 +139,12 @@ class Agent:
             # Fail closed: what cannot be read is not in force.
             log.warning("workspace unreadable", extra={"at": "/".join(place), "why": str(error)})
             self._workspaces.pop(place, None)
+
+    def _hear_policy(self, change: Change) -> None:
+        if change.type is ChangeType.DELETED:
+            self._policies.forget(change.object["metadata"]["name"])
+        else:
+            self._policies.hear(change.object)
 
     def _hear_pod(self, change: Change) -> None:
         uid = change.object["metadata"]["uid"]
@@ -173,7 +184,10 @@ class Agent:
     def _keep(self) -> None:
         here = {(pod.namespace, pod.workspace) for pod in self._pods.values()}
         workspaces = tuple(each for place, each in self._workspaces.items() if place in here)
-        self._memory.keep(Recollection(workspaces, tuple(self._pods.values())))
+        pods = tuple(self._pods.values())
+        self._digests |= {uid: desk.digest for uid, desk in self._desks.items() if desk.digest}
+        self._digests = {uid: self._digests[uid] for uid in self._pods if uid in self._digests}
+        self._memory.keep(Recollection(workspaces, pods, self._digests))
 
     def _tell_all(self) -> datetime | None:
         """Tell every desk what holds now; return when that changes by itself."""
@@ -210,8 +224,9 @@ class Agent:
 
     def _tell(self, pod: WatchedPod, ruling: Ruling, workspace: WatchedWorkspace | None) -> None:
         desk = self._desks.get(pod.uid)
+        bound = self._policies.bound(workspace) if workspace else None
         if desk is not None:
-            desk.tell(pod, ruling)
+            desk.tell(pod, ruling, bound=bound)
             return
         if workspace is None and pod.presence is Presence.GONE:
             return
@@ -219,7 +234,8 @@ class Agent:
             pod,
             ruling,
             about=workspace.identity if workspace else self._remembered(pod),
-            grant=workspace.grant if workspace else None,
+            bound=bound,
+            remembered=self._digests.get(pod.uid),
             site=self._site,
         )
         self._desks[pod.uid] = desk

@@ -106,6 +106,29 @@ def _alive(pid: int, proc: Path) -> bool:
     return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
 
 
+async def freeze(directories: Iterable[Path]) -> bool:
+    """Have every process of a pod stand still; tell whether the kernel could be asked to."""
+    asked = False
+    for directory in directories:
+        with contextlib.suppress(OSError):
+            _write(directory / "cgroup.freeze", "1")
+            asked = True
+        if (directory / "freezer.state").is_file():
+            await _freeze(directory)
+            asked = True
+    return asked
+
+
+def is_frozen(directories: Iterable[Path]) -> bool:
+    """Tell whether a pod's processes stand still, or are about to."""
+    for directory in directories:
+        for name, moving in (("freezer.state", "THAWED"), ("cgroup.freeze", "0")):
+            with contextlib.suppress(OSError):
+                if (directory / name).read_text().strip() != moving:
+                    return True
+    return False
+
+
 async def _kill(uid: str, directories: tuple[Path, ...], proc: Path) -> None:
     for directory in directories:
         with contextlib.suppress(OSError):

@@ -6,19 +6,25 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from carrel.kinds.grant import OnRecorderLoss
 from carrel.kinds.node_report import NodeReportStatus
+from carrel.kinds.resource import Digest
 from carrel.kinds.workspace import StartStep
 from carrel.ledger import Activity, LedgerError, RecordClass
 from carrel.node import cgroup
+from carrel.node.admitting import Asked, prove_recorded, record_verdict
+from carrel.node.handover import Binding
 from carrel.node.netns import NamespaceError, NetworkNamespace
 from carrel.node.nft import NftError
+from carrel.node.policies import Bound
 from carrel.node.porter import Porter
 from carrel.node.processes import Process
 from carrel.node.proof import Admit, Verdict
 from carrel.node.report import step
 from carrel.node.sandbox import LockError, Sandbox, find_namespace
-from carrel.node.saying import Said, empty, loaded, may_run, not_loaded, proven, unproven
+from carrel.node.saying import Said, empty, frozen, loaded, may_run, not_loaded, proven, unproven
 from carrel.node.site import Site
+from carrel.node.vigil import Vigil, recorded
 from carrel.node.watched import GateStage, Identity, Order, Presence, Ruling, WatchedPod
 
 log = logging.getLogger(__name__)
@@ -28,6 +34,7 @@ CHECK_SECONDS = 10.0
 _DEBOUNCE = 0.05
 _AGAIN = 0.2
 _WITH_PROCESSES_LEFT = 0.05
+_UNRECORDED = "NotRecorded"
 
 
 class Desk:
@@ -39,18 +46,22 @@ class Desk:
         ruling: Ruling,
         *,
         about: Identity | None,
-        grant: str | None,
+        bound: Bound | None,
+        remembered: Digest | None,
         site: Site,
     ) -> None:
         self._pod = pod
         self._ruling = ruling
         self._about = about
-        self._grant = grant
+        self._bound = bound
+        self._remembered = remembered
         self._site = site
         self._wake = asyncio.Event()
         self._processes: tuple[Process, ...] | None = None
         self._directories: tuple[Path, ...] = ()
         self._sandbox: Sandbox | None = None
+        self._vigil: Vigil | None = None
+        self._frozen = False
         self._porter: asyncio.Task[None] | None = None
         self._check_at = 0.0
         self._alarmed = False
@@ -61,13 +72,21 @@ class Desk:
         self._locking = 0.0
         self._said = Said(lock=not_loaded("NoSandbox", "No sandbox of this pod runs yet."))
 
-    def tell(self, pod: WatchedPod, ruling: Ruling) -> None:
+    def tell(self, pod: WatchedPod, ruling: Ruling, *, bound: Bound | None) -> None:
         """Take in what the API server says of the pod and what follows from it."""
+        self._bound = bound or self._bound
+        if self._ruling.reason == _UNRECORDED:
+            ruling = self._ruling  # it was ended, and does not come back
         if (pod, ruling) != (self._pod, self._ruling):
             self._pod, self._ruling = pod, ruling
             if self._sandbox is None or ruling.order is Order.CLOSE:
                 self._site.scanner.hurry(pod.uid)
             self._wake.set()
+
+    @property
+    def digest(self) -> Digest | None:
+        """What was loaded last."""
+        return self._said.digest
 
     @property
     def pod(self) -> WatchedPod:
@@ -125,15 +144,8 @@ class Desk:
         self._processes = processes
         if processes and (changed or not self._directories):
             self._ran = True
-            self._directories = (
-                cgroup.read_directories(
-                    self._pod.uid,
-                    processes[0].pid,
-                    root=self._site.cgroup_root,
-                    proc=self._site.proc,
-                )
-                or self._directories
-            )
+            found = self._site.directories(self._pod.uid, processes[0].pid)
+            self._directories = found or self._directories
         if changed or self._sandbox is None:
             self._wake.set()
 
@@ -141,23 +153,12 @@ class Desk:
 
     async def _hold(self) -> None:
         self._emptied = False
-        if await self._sandbox_changed():
+        if self._sandbox is not None and self._sandbox.is_left_for(self._find()):
             await self._drop()
         if self._sandbox is None:
             await self._lock()
         elif self._alarmed or asyncio.get_running_loop().time() >= self._check_at:
             await self._check()
-
-    async def _sandbox_changed(self) -> bool:
-        if self._sandbox is None:
-            return False
-        found = self._find()
-        if found is None:
-            # A sandbox without processes keeps its lock; a new one shows itself by processes.
-            return False
-        changed = found.identity != self._sandbox.namespace.identity
-        found.close()
-        return changed
 
     def _find(self) -> NetworkNamespace | None:
         return find_namespace(
@@ -174,21 +175,26 @@ class Desk:
         began = asyncio.get_running_loop().time()
         site = self._site
         sandbox = Sandbox(namespace, wire=site.wire, digests=site.digests)
+        vigil = Vigil(namespace, run_directory=site.run_directory, wire=site.wire)
         passed = self._pod.gate is GateStage.PASSED
         try:
             await sandbox.trip(self._alarm)
-            found = await sandbox.load(was_locked=passed)
+            await vigil.open()
+            found = await sandbox.load(was_locked=passed, remembered=self._remembered)
         except BaseException:
+            vigil.close()
             sandbox.close()
             raise
         now = asyncio.get_running_loop().time()
-        self._sandbox, self._locking = sandbox, now - began
+        self._sandbox, self._vigil, self._locking = sandbox, vigil, now - began
         # What can follow, a sealed message or a new sandbox, waits a tenth of a second; looking
         # every 10 ms would take from the proof the time that it needs.
         site.scanner.ease(self._pod.uid)
         self._check_at = now + CHECK_SECONDS
         self._steps["LockLoaded"] = step("LockLoaded", site.clock.now())
-        self._say(Said(lock=loaded(site.wire), digest=found.digest))
+        self._frozen = passed and cgroup.is_frozen(self._directories)
+        lock = frozen("Frozen") if self._frozen else loaded(site.wire)
+        self._say(Said(lock=lock, digest=found.digest))
         await self._record(
             Activity.LOCK_TAMPERED if found.tampered else Activity.LOCK_LOADED,
             rulesetDigest=found.digest,
@@ -196,6 +202,9 @@ class Desk:
         )
         if passed:
             await self._prove_again()
+            if found.tampered:
+                await self._freeze("Tampered")
+            await self._look()
         else:
             self._porter = asyncio.create_task(self._attend_gate(sandbox, found.digest))
 
@@ -210,33 +219,24 @@ class Desk:
 
     async def _decide(self, verdict: Verdict, asked: float) -> tuple[Verdict, int]:
         """Record the verdict before it is given; what cannot be recorded is a refusal."""
-        if verdict.admit is Admit.YES and self._ruling.order is not Order.HOLD:
-            verdict = Verdict(Admit.NO, self._ruling.reason, "The workspace may not run.")
-        activity = Activity.GATE_PROVEN if verdict.admit is Admit.YES else Activity.GATE_REFUSED
-        site = self._site
-        event = site.event(
-            activity,
-            self._pod,
+        proof = prove_recorded(verdict, vigil=self._vigil, binding=self._binding())
+        verdict, recorded_as, waited = await proof
+        gate = Asked(
+            pod=self._pod,
             grant=self._grant,
-            rulesetDigest=self._said.digest or "",
-            lockMicroseconds=round(self._locking * 1_000_000),
-            gateMicroseconds=round(asked * 1_000_000),
-            reason=verdict.reason,
-            message=verdict.message,
+            digest=self._said.digest or "",
+            locking=self._locking,
+            asking=asked,
         )
-        try:
-            receipt = await site.ledger.append(event, record_class=RecordClass.BEFORE)
-        except LedgerError as error:
-            refusal = Verdict(Admit.NO, "NotRecorded", f"The proof could not be recorded: {error}")
-            self._say(replace(self._said, gate=unproven(refusal)))
-            return refusal, 0
+        verdict, sequence = await record_verdict(
+            verdict, gate, ruling=self._ruling, site=self._site, recorded=(recorded_as, waited)
+        )
         if verdict.admit is Admit.YES:
-            self._steps["GateProven"] = step("GateProven", site.clock.now())
-            self._say(replace(self._said, gate=proven(verdict)))
-            site.health.lock_seconds.observe(self._locking + asked)
+            self._steps["GateProven"] = step("GateProven", self._site.clock.now())
+            self._say(replace(self._said, gate=proven(verdict), recorded=recorded()))
         else:
             self._say(replace(self._said, gate=unproven(verdict)))
-        return verdict, receipt.sequence
+        return verdict, sequence
 
     def _alarm(self) -> None:
         self._alarmed = True
@@ -250,10 +250,11 @@ class Desk:
             # Somebody who changes rules does it in more than one step; ours, too, arrive here.
             await asyncio.sleep(_DEBOUNCE)
         self._alarmed = False
-        found = await sandbox.load(was_locked=True)
+        found = await sandbox.load(was_locked=True, remembered=self._said.digest)
         self._check_at = asyncio.get_running_loop().time() + CHECK_SECONDS
         if not found.tampered:
             self._say(replace(self._said, digest=found.digest, denied=await sandbox.denied()))
+            await self._look()
             return
         changed = not_loaded("Tampered", "The lock was changed from outside and is loaded again.")
         self._say(replace(self._said, lock=changed))
@@ -263,6 +264,33 @@ class Desk:
         self._say(replace(self._said, lock=loaded(self._site.wire), digest=found.digest))
         if self._porter is None:
             await self._prove_again()
+            await self._freeze("Tampered")
+
+    async def _look(self) -> None:
+        """See whether refusals are recorded, and follow the grant's order when they are not."""
+        if self._vigil is None or self._porter is not None:
+            return
+        look = await self._vigil.look(self._binding(), now=asyncio.get_running_loop().time())
+        self._say(replace(self._said, recorded=look.recorded))
+        if look.order is None:
+            return
+        await self._vigil.close_services(self._pod.uid)
+        if look.order is OnRecorderLoss.FREEZE and not self._frozen:
+            await self._freeze(_UNRECORDED)
+        elif look.order is OnRecorderLoss.TERMINATE:
+            self._ruling = Ruling(Order.CLOSE, _UNRECORDED)
+            self._wake.set()
+
+    async def _freeze(self, why: str) -> None:
+        """Let the pod stand still for good; only its restart, which ends it, thaws it."""
+        self._frozen = await cgroup.freeze(self._directories)
+        await self._record(Activity.WORKSPACE_FROZEN, reason=why)
+        self._say(replace(self._said, lock=frozen(why)))
+
+    def _binding(self) -> Binding | None:
+        if self._bound is None or self._sandbox is None:
+            return None
+        return self._bound.binding(self._pod.uid, self._sandbox.namespace, site=self._site)
 
     async def _prove_again(self) -> None:
         if self._sandbox is None:
@@ -323,6 +351,9 @@ class Desk:
     async def _emptied_now(self, killed: int, *, since: datetime) -> None:
         reason = "Killed" if self._killed else "Exited" if self._ran else "NothingRan"
         self._emptied = True
+        if self._vigil is not None:
+            # Nothing sends any more: what is counted and recorded now is all there is.
+            await self._vigil.finish(self._pod.uid)
         denied = await self._sandbox.denied() if self._sandbox else self._said.denied
         self._said = replace(self._said, denied=denied)
         took = round((self._site.clock.now() - since).total_seconds() * 1000)
@@ -337,6 +368,10 @@ class Desk:
         self._say(replace(self._said, cgroup=empty(reason, killed=self._killed)))
 
     # -- saying ----------------------------------------------------------------------------
+
+    @property
+    def _grant(self) -> str | None:
+        return self._bound.workspace.grant if self._bound else None
 
     def _say(self, said: Said) -> None:
         self._said = said
@@ -357,6 +392,9 @@ class Desk:
         if self._porter is not None:
             self._porter.cancel()
             self._porter = None
+        if self._vigil is not None:
+            self._vigil.close()
+            self._vigil = None
         if self._sandbox is not None:
             self._sandbox.close()
             self._sandbox = None

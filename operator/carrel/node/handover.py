@@ -17,6 +17,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
+from carrel.kinds.grant import OnRecorderLoss
+
 LARGEST = 65_536
 """Bytes of one message."""
 SOCKET = "holder.sock"
@@ -39,17 +41,6 @@ class Kind(StrEnum):
     """TCP 127.0.0.1:3141, listening."""
     DESK = "desk"
     """TCP 127.0.0.1:3142, listening."""
-
-
-class OnRecorderLoss(StrEnum):
-    """What happens to a workspace whose refusals cannot be recorded; the lock never loosens."""
-
-    CLOSE_EGRESS = "CloseEgress"
-    """The loopback services answer nothing more."""
-    FREEZE = "Freeze"
-    """Its processes stand still until the workspace is restarted."""
-    TERMINATE = "Terminate"
-    """It is ended."""
 
 
 class HandoverError(Exception):
@@ -222,29 +213,47 @@ class Handover:
                 yield Handed(pod_uid, Kind(kind), binding, received[0])
 
     async def _ask(self, message: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                with self._connect() as channel:
-                    # One message of a new connection always has room.
-                    socket.send_fds(channel, [encode(message)], descriptors)
-                    answer, received = await _next(channel)
-        except (OSError, TimeoutError) as error:
-            raise HandoverError(
-                f"holder_is_away: {self._path}: {error!r}; see the agent's container `holder`"
-            ) from error
-        close_all(received)
-        if "error" in answer:
-            raise HandoverError(str(answer["error"]))
-        return answer
+        return await ask(self._path, message, descriptors)
 
     def _connect(self) -> socket.socket:
-        channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
-        try:
-            channel.connect(str(self._path))
-        except OSError:
-            channel.close()
-            raise
-        return channel
+        return _connected(self._path)
+
+
+async def ask(
+    path: Path,
+    message: dict[str, Any],
+    descriptors: list[int],
+    *,
+    patience: float = _PATIENCE,
+) -> dict[str, Any]:
+    """Ask one question of whoever listens at `path`, and return the answer.
+
+    Raises HandoverError when there is none within `patience` seconds, or when it is a refusal.
+    """
+    try:
+        async with asyncio.timeout(patience):
+            with _connected(path) as channel:
+                # One message of a new connection always has room.
+                socket.send_fds(channel, [encode(message)], descriptors)
+                answer, received = await _next(channel)
+    except (OSError, TimeoutError) as error:
+        raise HandoverError(
+            f"nobody_answers: {path}: {error!r}; see the agent's container `{path.stem}`"
+        ) from error
+    close_all(received)
+    if "error" in answer:
+        raise HandoverError(str(answer["error"]))
+    return answer
+
+
+def _connected(path: Path) -> socket.socket:
+    channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+    try:
+        channel.connect(str(path))
+    except OSError:
+        channel.close()
+        raise
+    return channel
 
 
 def _taken_back(name: str) -> Handed:
@@ -260,11 +269,11 @@ async def _next(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
         except BlockingIOError:
             await _readable(channel)
     if not data:
-        raise HandoverError("holder_is_away: it ended the conversation")
+        raise HandoverError("nobody_answers: the other end left the conversation")
     message = json.loads(data)
     if not isinstance(message, dict):
         close_all(received)
-        raise HandoverError("message_is_no_object: the holder said something else than an object")
+        raise HandoverError("message_is_no_object: the answer is something else than an object")
     return message, received
 
 

@@ -43,6 +43,8 @@ class Verdict:
     """One CamelCase word."""
     message: str
     """A sentence for the report."""
+    blocked: tuple[Target, ...] = ()
+    """What was tried and refused."""
 
 
 class NoProofError(Exception):
@@ -90,7 +92,7 @@ def _canary(raw: object) -> Canary:
             raise NoProofError("a canary lacks name, outcome or microseconds")
 
 
-def judge(
+def judge(  # noqa: PLR0911 - one return per sentence reads as the table it is
     asked: tuple[Target, ...],
     flown: tuple[Canary, ...],
     *,
@@ -115,6 +117,8 @@ def judge(
     for target in asked:
         if outcomes[target.name] is Outcome.OPEN:
             return _no("CanaryGotThrough", f"The canary {target.name} got through.")
+        if outcomes[target.name] is Outcome.BLOCKED and target.loopback:
+            return _no("ServiceSilent", f"Nobody answers the canary {target.name} on loopback.")
         if outcomes[target.name] is Outcome.ABSENT and target.name not in absent:
             return _no(
                 "AbsenceNotAttested",
@@ -131,7 +135,8 @@ def judge(
     for probe in (Probe.TCP, Probe.UDP):
         if not any(target.probe is probe for target in blocked):
             return _no("NothingTried", f"No {probe.upper()} canary could be tried at all.")
-    return Verdict(Admit.YES, "Proven", f"{len(blocked)} attempts were refused and counted.")
+    message = f"{len(blocked)} attempts were refused and counted."
+    return Verdict(Admit.YES, "Proven", message, tuple(blocked))
 
 
 def _no(reason: str, message: str) -> Verdict:
@@ -156,6 +161,12 @@ def _uncounted(blocked: list[Target], *, before: Refused, after: Refused) -> lis
 
 def _rise(before: Mapping[K, int], after: Mapping[K, int], key: K) -> int:
     return after.get(key, 0) - before.get(key, 0)
+
+
+def exact_destinations(blocked: Iterable[Target]) -> tuple[tuple[str, int, int], ...]:
+    """Return address, protocol and port of the canaries that must be found by these."""
+    found = (destination(target) for target in blocked if target.name.startswith(_EXACT))
+    return tuple((each.address, each.protocol, each.port) for each in found)
 
 
 def destination(target: Target) -> Destination:

@@ -5,12 +5,14 @@ An agent that starts while the API server is away still knows whose time will co
 
 import logging
 import os
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from carrel.kinds.resource import Digest
 from carrel.node.watched import WatchedPod, WatchedWorkspace
 
 log = logging.getLogger(__name__)
@@ -22,6 +24,8 @@ class Recollection:
 
     workspaces: tuple[WatchedWorkspace, ...] = ()
     pods: tuple[WatchedPod, ...] = ()
+    digests: Mapping[str, Digest] = field(default_factory=dict)
+    """What was loaded into each pod, by its UID: an agent of another version loads another."""
 
 
 _FORM = TypeAdapter(Recollection)

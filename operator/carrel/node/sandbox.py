@@ -74,6 +74,16 @@ class Sandbox:
         self._carried = 0
         self._tripwire: socket.socket | None = None
 
+    def is_left_for(self, found: NetworkNamespace | None) -> bool:
+        """Tell whether the pod has another namespace now, which is closed here.
+
+        A sandbox without processes keeps its lock; a new one shows itself by processes.
+        """
+        if found is None:
+            return False
+        found.close()
+        return found.identity != self.namespace.identity
+
     async def trip(self, alarm: Callable[[], None]) -> None:
         """Call `alarm` whenever a rule set of the namespace changes."""
         self._tripwire = await self.namespace.inside(watch_nftables)
@@ -87,10 +97,12 @@ class Sandbox:
                     pass
         alarm()
 
-    async def load(self, *, was_locked: bool) -> Loaded:
+    async def load(self, *, was_locked: bool, remembered: Digest | None = None) -> Loaded:
         """Bring the lock into force, whatever is there now, and read it back.
 
-        Raises LockError when the kernel does not hold exactly that lock afterwards.
+        A lock that is as an agent of another version loaded it (`remembered`) is replaced, but
+        nobody tampered with it. Raises LockError when the kernel does not hold exactly that lock
+        afterwards.
         """
         try:
             lock = await self._wanted()
@@ -106,7 +118,8 @@ class Sandbox:
         if found != expected:
             raise LockError("what the kernel holds is not what was loaded")
         self._carried += lost
-        return Loaded(expected, tampered=was_locked, lost=lost)
+        tampered = was_locked and (present is None or present != remembered)
+        return Loaded(expected, tampered=tampered, lost=lost)
 
     async def close_doors(self) -> None:
         """Cut everything, also connections that stand; counters are kept where they can be."""

@@ -1,4 +1,4 @@
-"""What the lock process says about a pod: three conditions, always all of them."""
+"""What the lock process says about a pod: four conditions, always all of them."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from carrel.rules.condition import condition
 
 _TRUE, _FALSE, _UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
 
-LOCK_CONDITIONS = frozenset({"LockLoaded", "GateProven", "CgroupEmpty"})
+LOCK_CONDITIONS = frozenset({"LockLoaded", "GateProven", "EgressRecorded", "CgroupEmpty"})
 """Conditions of a NodeReport that the lock process writes."""
 
 
@@ -50,6 +50,28 @@ def not_asked() -> Condition:
     return condition("GateProven", _UNKNOWN, "NotAsked", "The gate has not asked to pass yet.")
 
 
+def frozen(why: str) -> Condition:
+    """Say that the pod's processes stand still, and how they go on."""
+    return condition(
+        "LockLoaded",
+        _FALSE,
+        why,
+        f"{_FROZEN[why]} The lock is in force and the workspace stands still: restart it.",
+    )
+
+
+_FROZEN = {
+    "Tampered": "Somebody changed the lock from outside.",
+    "NotRecorded": "Refused attempts could not be recorded.",
+    "Frozen": "It was stopped by an agent before this one.",
+}
+
+
+def not_bound() -> Condition:
+    """Say that no start was recorded yet."""
+    return condition("EgressRecorded", _UNKNOWN, "NotAsked", "No start was recorded yet.")
+
+
 def may_run() -> Condition:
     """Say that processes of the pod may run."""
     return condition("CgroupEmpty", _FALSE, "MayRun", "Processes of the pod may run.")
@@ -71,6 +93,7 @@ class Said:
 
     lock: Condition
     gate: Condition = not_asked()  # noqa: RUF009 - a frozen value
+    recorded: Condition = not_bound()  # noqa: RUF009 - as above
     cgroup: Condition = may_run()  # noqa: RUF009 - as above
     digest: Digest | None = None
     denied: int = 0
@@ -79,7 +102,7 @@ class Said:
     def status(self, *, pod_uid: str, steps: tuple[StartStep, ...]) -> NodeReportStatus:
         """Return it as the status of a report; only fields that this process owns are set."""
         return NodeReportStatus(
-            conditions=(self.lock, self.gate, self.cgroup),
+            conditions=(self.lock, self.gate, self.recorded, self.cgroup),
             pod_uid=pod_uid,
             ruleset_digest=self.digest,
             denied=self.denied,
@@ -93,6 +116,7 @@ def nothing_ran() -> NodeReportStatus:
         conditions=(
             not_loaded("NoSandbox", "No pod of this workspace runs here."),
             not_asked(),
+            not_bound(),
             empty("NothingRan", killed=0),
         )
     )

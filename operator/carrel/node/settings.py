@@ -43,6 +43,10 @@ class Settings(BaseModel):
     """Where homes live; with a StorageClass the homes process has nothing to do."""
     metrics_port: Annotated[int, Field(ge=1, le=65_535)] = 8080
     """Port of /metrics and /healthz; each container of the pod needs its own."""
+    keys_dir: Path = Path("/var/lib/carrel/keys")
+    """Where the keys of sealed names lie, one for each grant."""
+    recorder_user: Annotated[int, Field(ge=0, le=2**31)] = 0
+    """User that the recorder runs as: its folders are made its own."""
     run_dir: Path = Path("/run/carrel")
     """Where the agent's containers meet: the holder's socket, and what they tell each other."""
     relay_dir: Path = Path("/var/lib/carrel/relay")

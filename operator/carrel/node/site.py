@@ -7,6 +7,7 @@ from pathlib import Path
 from carrel.flows.clock import Clock
 from carrel.kinds.resource import Digest
 from carrel.ledger import Activity, Event, Ledger
+from carrel.node import cgroup
 from carrel.node.canaries import Target
 from carrel.node.health import Health
 from carrel.node.nft import expected_digest
@@ -48,6 +49,13 @@ class Site:
     scanner: Scanner
     digests: ExpectedDigests
     health: Health
+    run_directory: Path
+    """Where the agent's containers meet."""
+    boot_id: str
+
+    def directories(self, uid: str, pid: int) -> tuple[Path, ...]:
+        """Return the cgroups of a pod as one of its processes shows them; none if it is gone."""
+        return cgroup.read_directories(uid, pid, root=self.cgroup_root, proc=self.proc)
 
     def event(
         self, activity: Activity, pod: WatchedPod, *, grant: str | None, **detail: str | int

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from carrel.kinds.grant import OnRecorderLoss
 from carrel.kinds.workspace import Admission
 
 ROLE_LABEL = "carrel.dev/role"
@@ -48,6 +49,10 @@ class WatchedWorkspace:
     """The last pod that the operator knows of."""
     pod_node: str | None
     """Where that pod was bound to."""
+    researcher: str = ""
+    egress_policy: str = ""
+    egress_policy_digest: str = ""
+    on_recorder_loss: OnRecorderLoss = OnRecorderLoss.CLOSE_EGRESS
 
 
 class Presence(StrEnum):
@@ -122,6 +127,10 @@ def read_workspace(raw: Mapping[str, Any]) -> WatchedWorkspace:
             generation=metadata.get("generation", 0),
             pod_uid=(raw.get("status") or {}).get("podUID"),
             pod_node=(raw.get("status") or {}).get("node"),
+            researcher=str(spec.get("researcher", "")),
+            egress_policy=str((spec.get("egressPolicy") or {}).get("name", "")),
+            egress_policy_digest=str((spec.get("egressPolicy") or {}).get("digest", "")),
+            on_recorder_loss=_order(spec.get("onRecorderLoss")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise MalformedError(f"{type(error).__name__}: {error}") from error
@@ -176,6 +185,14 @@ def _gate(status: Mapping[str, Any]) -> GateStage:
         if "running" in state or "terminated" in state:
             return GateStage.PASSED
     return GateStage.AHEAD
+
+
+def _order(said: object) -> OnRecorderLoss:
+    try:
+        return OnRecorderLoss(str(said or OnRecorderLoss.CLOSE_EGRESS))
+    except ValueError:
+        # An order of a newer version is at least as stern as the sternest that is known here.
+        return OnRecorderLoss.TERMINATE
 
 
 def _moment(text: str) -> datetime:

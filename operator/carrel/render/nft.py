@@ -20,6 +20,9 @@ WIRE = "carrel_wire"
 WORKSPACE_PORT = 8888
 """The one port that gateways may reach."""
 
+GROUP, WIRE_GROUP = 77, 78
+"""NFLOG groups: refused packets, and refused frames."""
+
 _DEVICE = re.compile(r"^[A-Za-z0-9_.@-]{1,15}$")
 
 
@@ -171,9 +174,24 @@ _MEMBERSHIP = (
     "mld2-listener-report, nd-router-solicit }"
 )
 
+# Whole names of both families: 40 bytes of IPv6, 8 of UDP, 12 of DNS and 255 of a name fit.
+_DNS_BYTES, _BYTES = 320, 96
+
+# Each counted packet is told exactly once, or counts and records could never be compared. A
+# fragment without ports matches no rule about ports, so the last rule asks nothing.
+_TELL = f"""\
+  chain tell {{
+    udp dport 53 log prefix "out" group {GROUP} snaplen {_DNS_BYTES} return
+    log prefix "out" group {GROUP} snaplen {_BYTES}
+  }}
+"""
+_TELL_IN = f'log prefix "in" group {GROUP} snaplen {_BYTES}'
+_TELL_WIRE = f'log prefix "wire" group {WIRE_GROUP} snaplen {_BYTES}'
+
 _REFUSE = f"""\
   chain refuse {{
     counter name {Counter.TOTAL}
+    jump tell
     meta l4proto {_IGMP} counter name {Counter.MEMBERSHIP} reject with icmpx admin-prohibited
     icmpv6 type {_MEMBERSHIP} counter name {Counter.MEMBERSHIP} drop
     meta l4proto {TCP} counter name {Counter.TCP}
@@ -216,7 +234,7 @@ def _inet(lock: Lock, counts: Counts) -> str:
 {_declared(sets) if counts is Counts.KEPT else ""}\
 {_begin("inet", LOCK, counts, sets=("gateways4", "gateways6"))}\
 table inet {LOCK} {{
-{_INET_COUNTERS}{counted}{sets}{_REFUSE}\
+{_INET_COUNTERS}{counted}{sets}{_TELL}{_REFUSE}\
   chain out {{
     type filter hook output priority filter; policy drop;
     oifname "lo" accept
@@ -227,11 +245,11 @@ table inet {LOCK} {{
     type filter hook input priority filter; policy drop;
     iifname "lo" accept
     {_NEIGHBOURS}
-{in_}    counter name {Counter.INBOUND} drop
+{in_}    counter name {Counter.INBOUND} {_TELL_IN} drop
   }}
   chain through {{
     type filter hook forward priority filter; policy drop;
-    counter name {Counter.INBOUND} drop
+    counter name {Counter.INBOUND} {_TELL_IN} drop
   }}
 }}
 """
@@ -256,7 +274,7 @@ def _netdev(lock: Lock, counts: Counts) -> str:
     type filter hook egress device "{device}" priority filter; policy drop;
     meta protocol arp accept
     {_NEIGHBOURS}
-{passed}    counter name {Counter.WIRE} drop
+{passed}    counter name {Counter.WIRE} {_TELL_WIRE} drop
   }}
 """
         for number, device in enumerate(sorted(lock.devices))

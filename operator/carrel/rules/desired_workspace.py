@@ -18,6 +18,7 @@ from carrel.rules.facts import START_ANNOTATION
 from carrel.rules.names import home_name, workspace_name
 from carrel.rules.observed_grant import DesiredWorkspace, ObservedGrant
 from carrel.rules.placement import place
+from carrel.rules.scope import effective_recorder_loss
 
 
 def open_workspaces(observed: ObservedGrant, scope: ApprovedScope) -> tuple[DesiredWorkspace, ...]:
@@ -100,6 +101,7 @@ def _open_spec(
         workspace_class=scope.workspace_class,
         egress_policy=scope.egress_policy,
         locks=scope.locks,
+        on_recorder_loss=effective_recorder_loss(scope),
         datasets=views,
         view_digest=digest([view.to_wire() for view in views]),
         home=Home(name=home_name(_name(observed, subject)), size_mib=_home_mib(observed, present)),

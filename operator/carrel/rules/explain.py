@@ -4,9 +4,16 @@ from datetime import datetime
 
 from carrel.kinds import AccessGrant, Approval
 from carrel.kinds.approval import ApprovedScope, ScopedDataset
-from carrel.kinds.grant import AccessMode, HomePolicy, HomeRetention, NetworkLocks
+from carrel.kinds.grant import (
+    AccessMode,
+    HomePolicy,
+    HomeRetention,
+    NetworkLocks,
+    OnRecorderLoss,
+)
 from carrel.kinds.resource import Condition, ConditionStatus
 from carrel.rules.condition import find
+from carrel.rules.scope import effective_recorder_loss
 
 _ANSWERS = {
     ConditionStatus.TRUE: "yes",
@@ -34,6 +41,7 @@ def explain_scope(scope: ApprovedScope) -> tuple[str, ...]:
             f"from it is policy {scope.egress_policy.name}."
         ),
         _locks(scope.locks),
+        _recording(effective_recorder_loss(scope)),
         _mode(scope),
         _home(scope.home),
     )
@@ -118,6 +126,17 @@ def _locks(locks: NetworkLocks) -> str:
             return "Network: locked in the pod and by the cluster's NetworkPolicy."
         case NetworkLocks.IN_POD:
             return "Network: locked in the pod only; NetworkPolicy need not be enforced."
+
+
+def _recording(order: OnRecorderLoss) -> str:
+    match order:
+        case OnRecorderLoss.CLOSE_EGRESS:
+            after = "nothing is reachable any more"
+        case OnRecorderLoss.FREEZE:
+            after = "the workspace stands still"
+        case OnRecorderLoss.TERMINATE:
+            after = "the workspace ends"
+    return f"Recording: when refused attempts cannot be recorded, {after}."
 
 
 def _mode(scope: ApprovedScope) -> str:

@@ -106,6 +106,10 @@ REASONS: Mapping[str, Mapping[str, Mapping[str, str]]] = {
             "NotReported": "The pod's node has not spoken of this pod.",
             "NotProven": "The lock is loaded or proven in part only.",
         },
+        "EgressRecorded": {
+            "NoPod": "There is no pod whose attempts could be recorded.",
+            "NotReported": "The pod's node has not spoken of this pod's records.",
+        },
         "Started": {**_NOT_WANTED, **_NOT_STARTED, "Started": "The workspace runs."},
         "Ready": {
             **_NOT_WANTED,

@@ -13,7 +13,13 @@ from datetime import datetime, timedelta
 from carrel.kinds import AccessGrant, Dataset, EgressPolicy, WorkspaceClass
 from carrel.kinds.approval import ApprovedScope, ScopedDataset, ScopedMenu
 from carrel.kinds.dataset import DatasetReference, Selection
-from carrel.kinds.grant import AccessMode, HomePolicy, HomeRetention, NetworkLocks
+from carrel.kinds.grant import (
+    AccessMode,
+    HomePolicy,
+    HomeRetention,
+    NetworkLocks,
+    OnRecorderLoss,
+)
 from carrel.rules.canonical import canonical_json, digest
 
 
@@ -60,6 +66,7 @@ def approved_scope(
         mode=spec.mode,
         batch=spec.batch,
         home=effective_home(spec.home),
+        on_recorder_loss=_beyond_default(spec.on_recorder_loss),
     )
 
 
@@ -169,6 +176,24 @@ def _home(present: ApprovedScope, approved: ApprovedScope) -> Iterable[str]:
         yield "homes are kept, approved is Delete"
 
 
+_STERNNESS = (OnRecorderLoss.CLOSE_EGRESS, OnRecorderLoss.FREEZE, OnRecorderLoss.TERMINATE)
+
+
+def effective_recorder_loss(scope: ApprovedScope) -> OnRecorderLoss:
+    """Return what happens when refused attempts cannot be recorded."""
+    return scope.on_recorder_loss or OnRecorderLoss.CLOSE_EGRESS
+
+
+def _beyond_default(order: OnRecorderLoss) -> OnRecorderLoss | None:
+    return None if order is OnRecorderLoss.CLOSE_EGRESS else order
+
+
+def _on_recorder_loss(present: ApprovedScope, approved: ApprovedScope) -> Iterable[str]:
+    asked, allowed = effective_recorder_loss(present), effective_recorder_loss(approved)
+    if _STERNNESS.index(asked) < _STERNNESS.index(allowed):
+        yield f"{asked} when recording fails is asked for, approved is {allowed}"
+
+
 def _same(field: str) -> Callable[[ApprovedScope, ApprovedScope], Iterable[str]]:
     def compare(present: ApprovedScope, approved: ApprovedScope) -> Iterable[str]:
         if getattr(present, field) != getattr(approved, field):
@@ -192,6 +217,7 @@ COMPARISONS: Mapping[str, Callable[[ApprovedScope, ApprovedScope], Iterable[str]
     "mode": _mode,
     "batch": _batch,
     "home": _home,
+    "on_recorder_loss": _on_recorder_loss,
 }
 """Field of ApprovedScope -> its comparison, which yields a sentence per thing that is wider."""
 

@@ -24,6 +24,7 @@ def workspace_conditions(
         "HomeReady": _home_ready(observed),
         "PolicyEnforced": _policy_enforced(observed),
         "Locked": locked,
+        "EgressRecorded": _egress_recorded(observed),
         "Started": _started(observed, acknowledged=acknowledged),
         "Ready": _ready(observed, locked=locked, acknowledged=acknowledged),
         "SelfChecked": _self_checked(observed),
@@ -127,6 +128,16 @@ def _locked(observed: ObservedWorkspace) -> _Said:
         if answer.status is _FALSE:
             return _FALSE, answer.reason, f"{report.spec.node}: {answer.message}"
     return _TRUE, "Proven", f"{report.spec.node} loaded the lock and proved it from inside."
+
+
+def _egress_recorded(observed: ObservedWorkspace) -> _Said:
+    if observed.pod is None:
+        return _UNKNOWN, "NoPod", "There is no pod whose attempts could be recorded."
+    report = report_on_pod(observed)
+    answer = find(report.status.conditions, "EgressRecorded") if report else None
+    if report is None or answer is None:
+        return _UNKNOWN, "NotReported", f"No node spoke of this pod's records yet. {_AGENT}"
+    return answer.status, answer.reason, f"{report.spec.node}: {answer.message}"
 
 
 def _started(  # noqa: PLR0911 - one return per stage reads as the table it is

@@ -12,6 +12,7 @@ import pytest
 from carrel.cluster import Change, ChangeType, KindRef
 from carrel.cluster.errors import Unavailable
 from carrel.cluster.refs import Objects
+from carrel.node.cgroup import is_frozen
 from carrel.node.gate import ADMITTED, NO_AGENT
 from support.attempts import ATTEMPTS
 from support.fake_cluster import FakeCluster
@@ -71,7 +72,7 @@ async def test_without_an_agent_nothing_starts(desk: Pod) -> None:
     assert await asyncio.to_thread(desk.start(sys.executable, "-c", gate).wait, 20) == NO_AGENT
 
 
-async def test_a_removed_lock_is_loaded_again_recorded_and_proven_again(
+async def test_a_removed_lock_is_loaded_again_recorded_proven_again_and_the_pod_is_frozen(
     desk: Pod, tmp_path: Path
 ) -> None:
     async with stand(tmp_path) as agent:
@@ -80,9 +81,10 @@ async def test_a_removed_lock_is_loaded_again_recorded_and_proven_again(
         assert await asyncio.to_thread(desk.gate().wait, 20) == ADMITTED
         desk.ground.pod.run("nft", "flush", "ruleset")
         await until(lambda: "LockTampered" in agent.recorded())
-        await until(lambda: agent.recorded()[-1] == "GateProven")
+        await until(lambda: agent.recorded()[-2:] == ["GateProven", "WorkspaceFrozen"])
         assert desk.ground.pod.python(ATTEMPTS["tcp"]) == "ECONNREFUSED"
-        assert agent.condition("LockLoaded").reason == "Loaded"
+        assert agent.condition("LockLoaded").reason == "Tampered"
+        assert is_frozen((desk.directory,))
 
 
 async def test_when_the_grant_ends_the_lock_closes_and_everything_is_killed(

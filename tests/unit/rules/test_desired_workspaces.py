@@ -54,6 +54,7 @@ def test_each_researcher_gets_one_whole_workspace() -> None:
         "workspaceClass": approved.workspace_class.to_wire(),
         "egressPolicy": approved.egress_policy.to_wire(),
         "locks": "Both",
+        "onRecorderLoss": "CloseEgress",
         "datasets": [
             {"name": "chest-ct", "version": 1, "digest": DIGEST, "manifestDigest": DIGEST}
         ],

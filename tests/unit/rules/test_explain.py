@@ -17,17 +17,24 @@ def test_a_scope_reads_as_what_is_said_yes_to() -> None:
         "When: from 2026-11-01 00:00:00 UTC to 2026-12-01 00:00:00 UTC (30 whole days).",
         "Where: in a workspace of class small; what may be reached from it is policy nothing.",
         "Network: locked in the pod and by the cluster's NetworkPolicy.",
+        "Recording: when refused attempts cannot be recorded, nothing is reachable any more.",
         "How: in the notebook and in the batch queue, together at most 8 cores, 32 GiB and 1 GPU.",
         "Afterwards: homes are kept 30 days, then deleted.",
     )
 
 
 def test_the_narrowest_scope_says_so() -> None:
-    narrow = grant(mode="Interactive", locks="InPod", home={"retention": "Delete"})
+    narrow = grant(
+        mode="Interactive",
+        locks="InPod",
+        home={"retention": "Delete"},
+        onRecorderLoss="Terminate",
+    )
     said = explain_scope(scope(narrow))
     assert said[3] == "Which images: chest-ct, version 1, all of it (content sha256:aaaaaaaaaaaa…)."
-    assert said[-3:] == (
+    assert said[-4:] == (
         "Network: locked in the pod only; NetworkPolicy need not be enforced.",
+        "Recording: when refused attempts cannot be recorded, the workspace ends.",
         "How: in the notebook only.",
         "Afterwards: homes are deleted as soon as nothing runs.",
     )

@@ -101,6 +101,16 @@ WIDER: dict[str, tuple[str, ApprovedScope, ApprovedScope]] = {
         with_wire(BASE, egressPolicy={"name": "nothing", "digest": OTHER_DIGEST}),
     ),
     "one lock less": ("spec.locks", BASE, scope(grant(locks="InPod"))),
+    "no end when recording fails": (
+        "spec.onRecorderLoss",
+        scope(grant(onRecorderLoss="Terminate")),
+        scope(grant(onRecorderLoss="Freeze")),
+    ),
+    "no standstill when recording fails": (
+        "spec.onRecorderLoss",
+        scope(grant(onRecorderLoss="Freeze")),
+        BASE,
+    ),
     "batch as well": ("spec.mode", scope(grant(mode="Interactive")), BASE),
     "one core more": (
         "spec.batch",
@@ -133,6 +143,11 @@ NARROWER: dict[str, tuple[ApprovedScope, ApprovedScope]] = {
     "a later start": (BASE, scope(grant(notBefore="2026-11-02T00:00:00Z"))),
     "an earlier end": (BASE, scope(grant(expires="2026-11-30T00:00:00Z"))),
     "one lock more": (scope(grant(locks="InPod")), BASE),
+    "an end when recording fails": (
+        scope(grant(onRecorderLoss="Freeze")),
+        scope(grant(onRecorderLoss="Terminate")),
+    ),
+    "a standstill when recording fails": (BASE, scope(grant(onRecorderLoss="Freeze"))),
     "the notebook only": (BASE, scope(grant(mode="Interactive"))),
     "less batch": (BASE, scope(grant(batch={}))),
     "homes deleted": (BASE, scope(grant(home={"retention": "Delete"}))),

@@ -29,6 +29,7 @@ ALL = (
     "HomeReady",
     "PolicyEnforced",
     "Locked",
+    "EgressRecorded",
     "Started",
     "Ready",
     "SelfChecked",

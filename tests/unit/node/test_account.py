@@ -1,0 +1,143 @@
+"""The account of refused packets: sums and known losses are always what the kernel counted."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from carrel.node.account import MOST_FLOWS, Account, Outcome, Past, Rest
+from carrel.node.flow import Direction, Flow
+from carrel.node.nflog import Batch
+from carrel.render.nft import GROUP, WIRE_GROUP
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def flow(port: int) -> Flow:
+    return Flow(Direction.OUT, "203.0.113.1", 17, port, 1000)
+
+
+def batch(first: int, *ports: int) -> Batch:
+    return Batch(GROUP, first, Counter(flow(port) for port in ports))
+
+
+def counted(packets: int) -> dict[int, int]:
+    return {GROUP: packets, WIRE_GROUP: 0}
+
+
+NOTHING = counted(0)
+
+
+def test_packets_of_one_flow_are_told_once() -> None:
+    account = Account(Past())
+    account.take(batch(0, 80, 80, 443), now=NOW)
+    told = account.harvest()
+    assert {each: tally.count for each, tally in told.flows.items()} == {flow(80): 2, flow(443): 1}
+    assert (told.rest, told.lost) == ({}, {})
+    assert account.compare(counted(3), before=NOTHING) is Outcome.EXACT
+
+
+def test_a_hole_in_the_numbers_is_a_known_loss() -> None:
+    account = Account(Past())
+    account.take(batch(0, 80), now=NOW)
+    account.take(batch(5, 80), now=NOW)
+    assert account.harvest().lost == {GROUP: 4}
+    assert account.compare(counted(6), before=NOTHING) is Outcome.EXACT
+
+
+def test_what_comes_after_it_was_given_up_is_taken_back_from_the_loss() -> None:
+    account = Account(Past())
+    assert account.compare(counted(3), before=NOTHING) is Outcome.LOST
+    account.take(batch(1, 80, 80), now=NOW)
+    assert account.harvest().lost == {GROUP: 1}
+    assert account.compare(counted(3), before=counted(3)) is Outcome.EXACT
+
+
+def test_more_flows_than_are_told_one_by_one_are_one_sum() -> None:
+    account = Account(Past())
+    account.take(batch(0, *range(MOST_FLOWS + 3), MOST_FLOWS + 1), now=NOW)
+    told = account.harvest()
+    assert len(told.flows) == MOST_FLOWS
+    assert told.rest == {GROUP: Rest(4, 3, NOW, NOW)}
+    assert account.compare(counted(MOST_FLOWS + 4), before=NOTHING) is Outcome.EXACT
+
+
+def test_a_recorder_that_was_killed_goes_on_where_its_records_end() -> None:
+    past = Past(recorded={GROUP: 10}, lost={GROUP: 2}, numbered={GROUP: 12})
+    account = Account(past)
+    account.take(batch(15, 80), now=NOW)
+    assert account.harvest().lost == {GROUP: 3}
+    assert account.compare(counted(16), before=counted(12)) is Outcome.EXACT
+
+
+def test_numbers_that_wrap_are_no_loss() -> None:
+    account = Account(Past(recorded={GROUP: 2**32 - 1}, numbered={GROUP: 2**32 - 1}))
+    account.take(batch(2**32 - 1, 80), now=NOW)
+    account.take(batch(0, 80), now=NOW)
+    assert account.harvest().lost == {}
+
+
+def test_counters_that_began_anew_are_found_out() -> None:
+    account = Account(Past())
+    account.take(batch(0, 80, 80), now=NOW)
+    assert account.compare(counted(0), before=counted(2)) is Outcome.REBASED
+    assert account.compare(counted(0), before=counted(2)) is Outcome.EXACT
+
+
+def test_while_packets_go_on_coming_the_count_is_bounded_from_both_sides() -> None:
+    account = Account(Past())
+    account.take(batch(0, 80, 80, 80), now=NOW)
+    assert account.compare(counted(2), before=counted(1)) is Outcome.BOUNDED
+
+
+def test_the_kernels_list_says_where_lost_packets_went() -> None:
+    account = Account(Past(destinations={("203.0.113.1", 17, 80): 4}))
+    account.compare(counted(3), before=NOTHING)
+    kernel = [(("203.0.113.1", 17, 80), 5), (("203.0.113.1", 17, 81), 2)]
+    assert account.recover(kernel) == {("203.0.113.1", 17, 80): 1, ("203.0.113.1", 17, 81): 2}
+    assert account.unrecovered == 0
+    assert account.recover(kernel) == {}
+
+
+@dataclass
+class Life:
+    """What durable records say, over recorders that die at any moment."""
+
+    recorded: int = 0
+    lost: int = 0
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 50), st.sampled_from(["seen", "dropped", "killed"])), max_size=40
+    )
+)
+def test_whenever_recorders_die_sums_and_losses_are_what_the_kernel_counted(
+    steps: list[tuple[int, str]],
+) -> None:
+    life, kernel = Life(), 0
+    account = Account(Past())
+    for packets, fate in steps:
+        if fate != "dropped":
+            account.take(batch(kernel, *[80] * packets), now=NOW)
+        kernel += packets
+        if fate == "killed":  # before anything of the window was written
+            past = Past(
+                recorded={GROUP: life.recorded},
+                lost={GROUP: life.lost},
+                numbered={GROUP: life.recorded + life.lost},
+            )
+            account = Account(past)
+        elif fate == "seen":
+            _write(account, life)
+    account.compare(counted(kernel), before=NOTHING)
+    _write(account, life)
+    assert life.recorded + life.lost == kernel
+
+
+def _write(account: Account, life: Life) -> None:
+    told = account.harvest()
+    life.recorded += sum(tally.count for tally in told.flows.values())
+    life.lost += told.lost.get(GROUP, 0)
