@@ -201,8 +201,8 @@ TYPES: Mapping[Activity, RecordType] = {
         _APP,
         OTHER,
         fields=(
-            *("outcome", "counted", "recorded", "lost", "waiting"),
-            *("wireCounted", "wireRecorded", "wireLost", "wireWaiting", "base", "wireBase"),
+            *("outcome", "counted", "recorded", "lost", "base"),
+            *("wireCounted", "wireRecorded", "wireLost", "wireBase"),
         ),
     ),
     Activity.COUNTS_RECOVERED: RecordType(

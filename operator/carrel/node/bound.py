@@ -157,35 +157,41 @@ class Bound:
         Raises LedgerError when it cannot be recorded now.
         """
         await self._catch_up(counted, patience=patience)
-        outcome = self.account.compare(counted, before=self._mark)
-        await self.tell(record_class=RecordClass.AFTER)
-        if self._untold:
-            raise LedgerError(f"records_wait: {self._chain.trouble or 'the disk is slow'}")
-        account = self.account
-        totals = account.totals()
-        said = event(
-            self.binding,
-            Activity.COUNTS_RECONCILED,
-            now=self._clock.now(),
-            detail={
-                "outcome": outcome.value,
-                "counted": counted[GROUP],
-                "recorded": account.recorded[GROUP],
-                "lost": account.lost[GROUP],
-                "waiting": totals[GROUP] - account.recorded[GROUP] - account.lost[GROUP],
-                "base": account.base[GROUP],
-                "wireCounted": counted[WIRE_GROUP],
-                "wireRecorded": account.recorded[WIRE_GROUP],
-                "wireLost": account.lost[WIRE_GROUP],
-                "wireWaiting": totals[WIRE_GROUP]
-                - account.recorded[WIRE_GROUP]
-                - account.lost[WIRE_GROUP],
-                "wireBase": account.base[WIRE_GROUP],
-            },
-        )
-        # Records of a chain are durable in order: this one makes all before it durable.
-        receipt = await self._chain.append(said, record_class=RecordClass.BEFORE)
+        async with self._telling:
+            await self._flush_or_refuse()
+            # From here to the figures nothing may wait: packets come at every await.
+            outcome = self.account.compare(counted, before=self._mark)
+            for word in words_of(self.account.harvest(), socket=self.inode):
+                self.say(word)
+            figures = self._figures(outcome, counted)
+            await self._flush_or_refuse()
+            said = event(
+                self.binding,
+                Activity.COUNTS_RECONCILED,
+                now=self._clock.now(),
+                detail=figures,
+            )
+            # Records of a chain are durable in order: this one makes all before it durable.
+            receipt = await self._chain.append(said, record_class=RecordClass.BEFORE)
         return outcome, receipt.sequence
+
+    async def _flush_or_refuse(self) -> None:
+        if self._chain.trouble or not await self._flush(RecordClass.AFTER):
+            raise LedgerError(f"records_wait: {self._chain.trouble or 'the disk is slow'}")
+
+    def _figures(self, outcome: Outcome, counted: Mapping[int, int]) -> dict[str, str | int]:
+        account = self.account
+        return {
+            "outcome": outcome.value,
+            "counted": counted[GROUP],
+            "recorded": account.recorded[GROUP],
+            "lost": account.lost[GROUP],
+            "base": account.base[GROUP],
+            "wireCounted": counted[WIRE_GROUP],
+            "wireRecorded": account.recorded[WIRE_GROUP],
+            "wireLost": account.lost[WIRE_GROUP],
+            "wireBase": account.base[WIRE_GROUP],
+        }
 
     async def _catch_up(self, counted: Mapping[int, int], *, patience: float) -> None:
         # The kernel sends a batch that is not full after a hundredth of a second.
