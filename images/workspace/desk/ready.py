@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 
 ADDRESS = ("127.0.0.1", 8888)
 SECONDS = 2.0
@@ -27,3 +28,7 @@ def main() -> int:
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
     return 0 if is_ready(ADDRESS) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

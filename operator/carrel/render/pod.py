@@ -23,6 +23,10 @@ _USER = 1000
 _GRACE_SECONDS = 5
 _START_SECONDS = 180
 
+_READY = ("/opt/carrel/closed-python", "-I", "-S", "/opt/carrel/lib/desk/ready.py")
+"""The probe runs as the workspace's user, and its output becomes an Event: the kernel keeps a
+program that its user may not read from being traced, or having its descriptors opened, by him."""
+
 _CLOSED_CONTAINER = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
@@ -142,7 +146,7 @@ def _gate(shape: WorkspaceClass, site: Site) -> dict[str, Any]:
 
 
 def _workspace(workspace: Workspace, shape: WorkspaceClass) -> dict[str, Any]:
-    ready = {"exec": {"command": ["/opt/carrel/ready"]}, "timeoutSeconds": 5}
+    ready = {"exec": {"command": list(_READY)}, "timeoutSeconds": 5}
     return {
         "name": WORKSPACE_CONTAINER,
         "image": shape.spec.image,

@@ -16,6 +16,7 @@ from support.desk import Desk
 pytestmark = [pytest.mark.root, pytest.mark.image]
 
 ENTRYPOINT = "/opt/carrel/entrypoint"
+PROBE = ("/opt/carrel/closed-python", "-I", "-S", "/opt/carrel/lib/desk/ready.py")
 START_SECONDS = 60.0
 
 ASK = """
@@ -81,7 +82,7 @@ def wait_until_ready(desk: Desk, container: subprocess.Popen[bytes]) -> tuple[in
         pause.wait(0.5)
         if container.poll() is not None:
             raise AssertionError(container.communicate())
-        answer = desk.call(container, "/opt/carrel/ready")
+        answer = desk.call(container, *PROBE)
         if answer[0] == 0:
             break
     return answer
@@ -155,7 +156,7 @@ def test_no_notebook_starts_while_the_termination_message_is_open(desk: Desk):
         pause.wait(3)
         assert container.poll() is None
         assert not (desk.home / ".carrel").exists()
-        assert desk.call(container, "/opt/carrel/ready") == (1, b"", b"")
+        assert desk.call(container, *PROBE) == (1, b"", b"")
         container.send_signal(signal.SIGKILL)
         assert container.communicate() == (b"", b"")
 

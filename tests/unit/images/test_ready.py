@@ -54,8 +54,6 @@ def test_nobody_listening_is_not_ready(listener: socket.socket):
 
 
 def test_the_probe_prints_nothing():
-    code = (
-        f"import sys; sys.path.insert(0, {str(WORKSPACE)!r}); from desk.ready import main; main()"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    probe = [sys.executable, "-I", "-S", str(WORKSPACE / "desk" / "ready.py")]
+    result = subprocess.run(probe, capture_output=True, check=False)
     assert (result.stdout, result.stderr) == (b"", b"")
