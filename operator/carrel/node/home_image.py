@@ -2,6 +2,10 @@
 
 A directory on the node's disk would let one researcher fill it for all; an image cannot grow
 beyond its size, and takes only the space that is used.
+
+The home is a folder in the image and not its root. After a start of the node, before the image is
+mounted again, the kubelet may be told to use it by a report from before: it finds no such folder
+and tries again later, instead of handing out a directory on the node's own disk.
 """
 
 import asyncio
@@ -11,6 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from carrel.kinds.resource import Label
+from carrel.rules.facts import HOME_FOLDER
 
 OWNER = 1000
 """User and group of the workspace's processes."""
@@ -67,7 +72,7 @@ class Homes:
             *("mount", "-t", "ext4", "-o", "loop,nodev,nosuid,noatime", str(image), str(target)),
             reason="HomeNotMounted",
         )
-        _own(target)
+        _own(target / HOME_FOLDER)
         return change
 
     async def release(self, home: Label) -> bool:
@@ -97,7 +102,7 @@ class Homes:
         try:
             with arriving.open("wb") as file:
                 file.truncate(size_mib * _MIB)
-            options = f"root_owner={OWNER}:{OWNER},lazy_itable_init=1,lazy_journal_init=1"
+            options = "lazy_itable_init=1,lazy_journal_init=1"
             await _run(
                 *("mkfs.ext4", "-q", "-F", "-m", "0", "-E", options, str(arriving)),
                 reason="HomeNotMade",
@@ -134,11 +139,7 @@ def _unescaped(text: str) -> str:
 
 
 def _own(target: Path) -> None:
-    # ext4 makes this folder for itself, root's; a home begins empty. In a home that is mounted
-    # again the name may be a link that its user made: nothing outside is looked at through it.
-    lost = target / "lost+found"
-    if lost.is_dir() and not lost.is_symlink() and not any(lost.iterdir()):
-        lost.rmdir()
+    target.mkdir(mode=0o700, exist_ok=True)
     descriptor = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         found = os.fstat(descriptor)

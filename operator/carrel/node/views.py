@@ -30,6 +30,7 @@ from carrel.node.wanted import Wanted, read_wanted
 from carrel.node.watched import Identity, MalformedError
 from carrel.node.world import Place, World
 from carrel.rules.condition import condition, is_true
+from carrel.rules.facts import HOME_FOLDER
 
 log = logging.getLogger(__name__)
 
@@ -174,7 +175,9 @@ class ViewKeeper:
         if before and before.reason in {*Outcome} and known and self._after(known, word.proven_at):
             return before, known.figures
         try:
-            found = await asyncio.to_thread(read_result, self._homes / wanted.home_name)
+            found = await asyncio.to_thread(
+                read_result, self._homes / wanted.home_name / HOME_FOLDER
+            )
         except ResultError as error:
             return condition("SelfChecked", _FALSE, "ResultMalformed", f"{error}."), ()
         if found is None or _written(found.written) < word.proven_at - _SLACK:

@@ -7,6 +7,7 @@ from carrel.render.labels import VIEWS, workspace_labels
 from carrel.render.quantity import mebibytes
 from carrel.render.site import Site
 from carrel.rules import HomeProvision, home_volume_name, view_volume_name
+from carrel.rules.facts import HOME_FOLDER
 
 VIEW_CLAIM = "view"
 HOME_CLAIM = "home"
@@ -48,7 +49,7 @@ def home_volume(workspace: Workspace, site: Site) -> dict[str, Any] | None:
     return _local_volume(
         workspace,
         name=home_volume_name(workspace.metadata.name),
-        path=f"{site.store_root}/homes/{home.name}",
+        path=f"{site.store_root}/homes/{home.name}/{HOME_FOLDER}",
         size=mebibytes(home.size_mib),
         mode="ReadWriteOnce",
         claim=HOME_CLAIM,

@@ -12,6 +12,9 @@ SCHEDULING_GATE = "carrel.dev/view"
 START_ANNOTATION = "carrel.dev/start"
 """On a grant: `Running` lets its workspaces start as soon as they are made."""
 
+HOME_FOLDER = "home"
+"""Folder of a home's image that becomes the home: where the image is not mounted there is none."""
+
 VIEW_DIGEST_ANNOTATION = "carrel.dev/view-digest"
 """On a workspace pod: the view that it was made for."""
 

@@ -19,16 +19,20 @@ def homes(tmp_path: Path) -> Iterator[Homes]:
     made = Homes(tmp_path)
     made.prepare()
     yield made
-    if _target(made) in mounted():
+    if _mount(made) in mounted():
         _unmount(made)
 
 
-def _target(homes: Homes) -> Path:
+def _mount(homes: Homes) -> Path:
     return homes.store_root / "homes" / HOME
 
 
+def _target(homes: Homes) -> Path:
+    return _mount(homes) / "home"
+
+
 def _unmount(homes: Homes) -> None:
-    subprocess.run(["umount", str(_target(homes))], check=True)
+    subprocess.run(["umount", str(_mount(homes))], check=True)
 
 
 def _image(homes: Homes) -> Path:
@@ -53,7 +57,7 @@ async def test_a_home_cannot_outgrow_its_size(homes: Homes) -> None:
 async def test_devices_and_setuid_mean_nothing_in_a_home(homes: Homes) -> None:
     await homes.ensure(HOME, size_mib=SIZE_MIB)
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    options = next(line for line in lines if str(_target(homes)) in line).split()[5].split(",")
+    options = next(line for line in lines if str(_mount(homes)) in line).split()[5].split(",")
     assert {"nosuid", "nodev"} <= set(options)
 
 
@@ -66,21 +70,25 @@ async def test_a_home_is_found_again_after_a_start_of_the_node(homes: Homes) -> 
     assert (_target(homes) / "notes").read_text() == "kept"
 
 
-async def test_no_link_that_a_user_made_is_followed(homes: Homes, tmp_path: Path) -> None:
-    outside = tmp_path / "outside"
-    outside.mkdir()
+async def test_where_the_image_is_not_mounted_there_is_no_home(homes: Homes) -> None:
+    """After a start of the node: what the kubelet is to mount must not be the node's own disk."""
     await homes.ensure(HOME, size_mib=SIZE_MIB)
-    (_target(homes) / "lost+found").symlink_to(outside)
     _unmount(homes)
-    assert await homes.ensure(HOME, size_mib=SIZE_MIB) is Change.MOUNTED
-    assert outside.is_dir()
+    assert (_mount(homes).exists(), _target(homes).exists()) == (True, False)
+
+
+async def test_what_a_user_can_write_is_below_what_the_node_opens(homes: Homes) -> None:
+    """Else the name of the home could be a link to somewhere by the next mount."""
+    await homes.ensure(HOME, size_mib=SIZE_MIB)
+    found = _mount(homes).stat()
+    assert (found.st_uid, found.st_mode & 0o022) == (0, 0)
 
 
 async def test_a_released_home_is_gone(homes: Homes) -> None:
     await homes.ensure(HOME, size_mib=SIZE_MIB)
     assert await homes.release(HOME)
     assert not await homes.release(HOME)
-    assert (_target(homes).exists(), _image(homes).exists()) == (False, False)
+    assert (_mount(homes).exists(), _image(homes).exists()) == (False, False)
 
 
 async def test_a_damaged_home_is_not_made_anew(homes: Homes) -> None:
