@@ -33,6 +33,7 @@ from carrel.rules import (
     ReadyNode,
     condition,
     grant_may_go,
+    has_stopped,
     judge_grant,
     settle,
 )
@@ -156,6 +157,7 @@ def _named(desired: DesiredWorkspace) -> str:
 async def _open(desired: DesiredWorkspace, grant: AccessGrant, around: Surroundings) -> bool:
     live = around.store.get(Ref(WORKSPACES, desired.name, desired.name))
     if live is not None and live["metadata"].get("deletionTimestamp"):
+        await _let_go_of_closed(live, around)
         return False  # deleted by hand: made anew once it is gone
     if live is None or live["spec"].get("admission") != Admission.OPEN:
         event = workspace_event(
@@ -194,6 +196,17 @@ async def _open(desired: DesiredWorkspace, grant: AccessGrant, around: Surroundi
     )
     around.learn(created)
     return True
+
+
+async def _let_go_of_closed(live: JSON, around: Surroundings) -> None:
+    """Let a Workspace go that was deleted by hand while its grant was not in force.
+
+    It was held because it alone remembered when its home is to be deleted; the grant is in
+    force again, and its next Workspace finds the home.
+    """
+    workspace = parsed(Workspace, live)
+    if workspace is not None and has_stopped(workspace):
+        await let_go(ref_of(live), around)
 
 
 async def _update(desired: DesiredWorkspace, around: Surroundings) -> None:

@@ -7,7 +7,7 @@ from carrel.rules.canonical import NotCanonicalError, canonical_json, digest, di
 from carrel.rules.condition import condition, find, is_true, settle
 from carrel.rules.explain import explain_grant, explain_scope
 from carrel.rules.facts import HomeProvision, PolicyEnforcement, SiteFacts
-from carrel.rules.grant import grant_may_go, judge_grant
+from carrel.rules.grant import grant_may_go, has_stopped, judge_grant
 from carrel.rules.names import (
     POD_NAME,
     approval_name,
@@ -66,6 +66,7 @@ __all__ = [
     "find",
     "grant_label",
     "grant_may_go",
+    "has_stopped",
     "home_name",
     "home_volume_name",
     "ingest_job_name",

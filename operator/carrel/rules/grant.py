@@ -75,11 +75,15 @@ def grant_may_go(workspaces: tuple[Workspace, ...]) -> bool:
     present specification; kept homes do not hold the grant back, because the Workspace
     carries the date of their deletion by itself.
     """
-    return all(
-        item.spec.admission is Admission.CLOSED
-        and item.status.observed_generation == (item.metadata.generation or 0)
-        and is_true(item.status.conditions, "Stopped")
-        for item in workspaces
+    return all(has_stopped(item) for item in workspaces)
+
+
+def has_stopped(workspace: Workspace) -> bool:
+    """Tell whether a workspace is Closed and said, since it is, that nothing of it runs."""
+    return (
+        workspace.spec.admission is Admission.CLOSED
+        and workspace.status.observed_generation == (workspace.metadata.generation or 0)
+        and is_true(workspace.status.conditions, "Stopped")
     )
 
 
@@ -200,4 +204,11 @@ def _generation(observed: ObservedGrant) -> int:
     return observed.grant.metadata.generation or 0
 
 
-__all__ = ["DesiredWorkspace", "GrantVerdict", "ObservedGrant", "grant_may_go", "judge_grant"]
+__all__ = [
+    "DesiredWorkspace",
+    "GrantVerdict",
+    "ObservedGrant",
+    "grant_may_go",
+    "has_stopped",
+    "judge_grant",
+]

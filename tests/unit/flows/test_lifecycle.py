@@ -215,6 +215,37 @@ async def test_a_suspended_grant_that_becomes_active_again_gets_its_desk_back():
     assert claims == ["home", "view"]
 
 
+async def test_a_desk_deleted_while_its_grant_is_suspended_is_there_again_when_it_resumes():
+    """Until then it is held: it alone remembers its home."""
+    world = World()
+    await world.running()
+    workspace, uid = world.one(WORKSPACES), world.one(POD)["metadata"]["uid"]
+    await world.patch_grant(state="Suspended")
+    await world.kubelet_ends_pods()
+    await world.report(examples.node_report(workspace, pod_uid=uid, CgroupEmpty=True))
+    await world.cluster.delete(ref_of(workspace))
+    await world.settle()
+    assert "deletionTimestamp" in world.one(WORKSPACES)["metadata"]
+    await world.patch_grant(state="Active")
+    again = world.one(WORKSPACES)
+    assert again["metadata"]["uid"] != workspace["metadata"]["uid"]
+    assert again["spec"] == workspace["spec"]
+    assert "deletionTimestamp" not in world.one(POD)["metadata"]
+
+
+async def test_a_desk_deleted_while_it_may_still_run_is_held_however_its_grant_changes():
+    """The node's word comes first, also when the grant is in force again before it."""
+    world = World()
+    await world.running()
+    workspace = world.one(WORKSPACES)
+    await world.patch_grant(state="Suspended")
+    await world.kubelet_ends_pods()
+    await world.cluster.delete(ref_of(workspace))
+    await world.patch_grant(state="Active")
+    assert world.one(WORKSPACES)["metadata"]["uid"] == workspace["metadata"]["uid"]
+    assert world.all(POD) == []
+
+
 DRIFT = {
     "NetworkPolicy deleted": (NETWORK_POLICY, None),
     "NetworkPolicy with a rule": (NETWORK_POLICY, {"spec": {"egress": [{}]}}),
