@@ -213,8 +213,10 @@ class _Job:
                 await self._tell()
             except ClusterError as error:
                 _log.warning("progress was not told: %s", error)
+            # Not wait_for: in Python 3.11 it can swallow a cancellation (bpo-42130).
             with suppress(TimeoutError):
-                await asyncio.wait_for(enough.wait(), STATUS_SECONDS)
+                async with asyncio.timeout(STATUS_SECONDS):
+                    await enough.wait()
 
     async def _tell(self) -> None:
         """Write the status unless it stands there already."""

@@ -59,7 +59,7 @@ class NodeReportStatus(Model):
     ruleset_digest: Digest | None = None
     """SHA-256 of the rule set as loaded."""
     denied: Count = 0
-    """Packets that the lock refused so far."""
+    """Packets that the lock refused so far, to two digits and at most 9,900,000."""
     gateways: Annotated[
         tuple[Address, ...], Field(max_length=16, json_schema_extra={"x-list-type": "set"})
     ] = ()
@@ -73,7 +73,7 @@ class NodeReportStatus(Model):
         tuple[Figure, ...],
         Field(max_length=16, json_schema_extra={"x-list-type": "map", "x-list-map-keys": ["name"]}),
     ] = ()
-    """Numbers of the workspace's own check."""
+    """Numbers of the workspace's own check, to two digits and at most 9,900,000."""
 
 
 class NodeReport(Kind):

@@ -7,6 +7,7 @@ from carrel.kinds.resource import Condition, ConditionStatus, Digest
 from carrel.kinds.workspace import StartStep
 from carrel.node.proof import Verdict
 from carrel.render.nft import WireLayer
+from carrel.rules.coarse import coarse
 from carrel.rules.condition import condition
 
 _TRUE, _FALSE, _UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
@@ -105,7 +106,7 @@ class Said:
             conditions=(self.lock, self.gate, self.recorded, self.cgroup),
             pod_uid=pod_uid,
             ruleset_digest=self.digest,
-            denied=self.denied,
+            denied=coarse(self.denied),
             steps=steps,
         )
 

@@ -11,9 +11,17 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 
 from carrel.kinds.node_report import Figure
+from carrel.rules.coarse import coarse
 
 _PATH = (".carrel", "selfcheck", "result.json")
 _LARGEST = 4096
@@ -33,7 +41,8 @@ class Answer(StrEnum):
     ALLOWED = "Allowed"
 
 
-_Number = Annotated[int, Field(ge=0, le=2**31 - 1, strict=True)]
+_Number = Annotated[int, Field(ge=0, le=2**31 - 1, strict=True), AfterValidator(coarse)]
+"""User code writes the file: what is told of it is coarse."""
 
 
 class Result(BaseModel):

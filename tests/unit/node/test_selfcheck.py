@@ -42,8 +42,8 @@ def test_a_result_gives_its_figures(tmp_path: Path) -> None:
     assert found.result.figures() == (
         Figure(name="series", value=3),
         Figure(name="slices", value=20),
-        Figure(name="rows", value=512),
-        Figure(name="columns", value=512),
+        Figure(name="rows", value=510),
+        Figure(name="columns", value=510),
         Figure(name="writeRefused", value=1),
         Figure(name="connectRefused", value=0),
         Figure(name="milliseconds", value=900),
