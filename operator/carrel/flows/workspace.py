@@ -17,6 +17,7 @@ from carrel.cluster.refs import (
     ref_of,
 )
 from carrel.flows.malformed import malformed_status
+from carrel.flows.quota import count_anew
 from carrel.flows.records import workspace_event
 from carrel.flows.store import CLASSES, REPORTS, WORKSPACES
 from carrel.flows.surroundings import MANAGER, Surroundings
@@ -78,7 +79,11 @@ async def reconcile_workspace(name: str, around: Surroundings) -> datetime | Non
     await _stop(workspace, judge_workspace(_observe(workspace, around)), around)
     await _forget_reports(name, uid=workspace.uid, around=around)
     whole = _bundle(workspace, around)
-    await _surround(workspace, whole, around)
+    try:
+        await _surround(workspace, whole, around)
+    except Forbidden:
+        await count_anew(name, around)
+        raise
     verdict = judge_workspace(_observe(workspace, around))
     try:
         if whole is not None:
@@ -86,6 +91,7 @@ async def reconcile_workspace(name: str, around: Surroundings) -> datetime | Non
     except (Forbidden, Invalid) as refusal:
         told = _with_refusal(verdict.status, refusal, workspace, now=around.clock.now())
         await write_status(stored, told.to_wire(), around)
+        await count_anew(name, around)
         raise
     await _release(workspace, verdict, around)
     await write_status(stored, verdict.status.to_wire(), around)

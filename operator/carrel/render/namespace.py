@@ -8,6 +8,7 @@ from carrel.render.quantity import cpu, mebibytes
 
 SERVICE_ACCOUNT = "workspace"
 DENY_ALL = "deny-all"
+QUOTA = "workspace"
 
 GATE_MEMORY_MIB = 64
 """Less than the smallest class, so that the quota of a class holds its gate too."""
@@ -65,7 +66,7 @@ def resource_quota(workspace: Workspace, shape: WorkspaceClass) -> dict[str, Any
     return {
         "apiVersion": "v1",
         "kind": "ResourceQuota",
-        "metadata": _metadata("workspace", workspace),
+        "metadata": _metadata(QUOTA, workspace),
         "spec": {"hard": hard},
     }
 

@@ -6,7 +6,8 @@ import pytest
 
 from carrel.cluster import JSON, Ref
 from carrel.cluster.errors import Conflict, Forbidden
-from carrel.cluster.refs import NETWORK_POLICY, POD
+from carrel.cluster.refs import NETWORK_POLICY, POD, RESOURCE_QUOTA, ref_of
+from carrel.flows.quota import count_anew
 from carrel.flows.store import APPROVALS, DATASETS, GRANTS, WORKSPACES
 from carrel.flows.workspace import reconcile_workspace
 from support import examples
@@ -175,6 +176,47 @@ async def test_a_pod_that_is_there_and_was_never_told_of_is_learned():
     await world.settle()
     assert world.store.get(Ref(POD, "desk", desk)) is not None
     assert len(world.all(POD)) == 1
+
+
+async def test_a_quota_that_counts_what_is_not_there_is_counted_anew(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """The operator was killed while a claim was admitted: counted, and never stored."""
+    world = World()
+    apply = world.cluster.apply
+
+    async def counting(obj: JSON, *, manager: str) -> JSON:
+        if obj["kind"] == "PersistentVolumeClaim" and not _counted_anew(world):
+            world.cluster.set_status(_quota(world), {"used": {"persistentvolumeclaims": "2"}})
+            raise Forbidden("exceeded quota: persistentvolumeclaims=2", call="apply claim")
+        return await apply(obj, manager=manager)
+
+    monkeypatch.setattr(world.cluster, "apply", counting)
+    with pytest.raises(Forbidden):
+        await world.approved_grant()
+    assert _counted_anew(world)
+    await reconcile_workspace(world.one(WORKSPACES)["metadata"]["name"], world.around())
+    assert len(world.all(POD)) == 1
+
+
+async def test_a_quota_that_counts_what_is_there_is_left_alone():
+    """Else a pod that is refused for ever would have it written for ever."""
+    world = World()
+    await world.approved_grant()
+    desk = world.one(WORKSPACES)["metadata"]["name"]
+    used = {"pods": "1", "persistentvolumeclaims": "2"}
+    world.cluster.set_status(_quota(world), {"used": used})
+    assert not await count_anew(desk, world.around())
+    assert not _counted_anew(world)
+
+
+def _quota(world: World) -> Ref:
+    return ref_of(world.one(RESOURCE_QUOTA))
+
+
+def _counted_anew(world: World) -> bool:
+    """The controller counts when the specification changes."""
+    return world.one(RESOURCE_QUOTA)["metadata"]["generation"] > 1
 
 
 async def test_narrowing_a_grant_takes_the_dataset_out_of_the_desk():
