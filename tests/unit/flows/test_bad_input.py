@@ -215,7 +215,7 @@ def _quota(world: World) -> Ref:
 
 
 def _counted_anew(world: World) -> bool:
-    """The controller counts when the specification changes."""
+    """Tell whether the specification changed: then the controller counts."""
     return world.one(RESOURCE_QUOTA)["metadata"]["generation"] > 1
 
 
