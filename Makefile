@@ -59,6 +59,7 @@ bench: venv ## The figures of docs/reference/figures.md, as JSON in tests/bench/
 	@$(BIN)/python tests/bench/operator_throughput.py --grants 2000 --output tests/bench/results/operator_throughput.json
 	@$(BIN)/python tests/bench/start_latency.py --instance $(INSTANCE) --starts 20 --output tests/bench/results/start_latency.json
 	@$(BIN)/python tests/bench/audit_search.py --records 10000000 --output tests/bench/results/audit_search.json
+	@$(BIN)/carrel generate
 
 .PHONY: lock
 lock: $(VENV)/.ready ## Renew requirements/*.txt

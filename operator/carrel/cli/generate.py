@@ -1,5 +1,6 @@
 """`carrel generate`: everything that is computed from code and committed beside it."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from carrel.cli.records_page import records_page
 from carrel.kinds import KINDS
 from carrel.render.crd import SCHEMA_REVISION, custom_resource_definition
 from carrel.render.desk_wire import desk_wire
+from carrel.render.figures import figures_page
 from carrel.render.reference import conditions_page, egress_page, kinds_page, policies_page
 from carrel.render.report_page import dataset_reports_page
 from carrel.render.values_schema import schema_json, values_reference, values_yaml
@@ -71,6 +73,7 @@ def generated_files(root: Path) -> dict[Path, str]:
         Path("docs/reference/policies.md"): policies_page(policies),
         Path("docs/reference/records.md"): records_page(),
         Path("images/workspace/notebook/src/carrel/wire.py"): desk_wire(),
+        Path("docs/reference/figures.md"): figures_page(_results(root)),
     }
     for kind in KINDS:
         path = Path(f"charts/carrel-crds/templates/{kind.resource.plural}.yaml")
@@ -81,6 +84,12 @@ def generated_files(root: Path) -> dict[Path, str]:
             _POLICY_NOTICE.format(name=name) + policy + "---\n" + binding
         )
     return files
+
+
+def _results(root: Path) -> dict[str, Any]:
+    """Return what was measured, by the name of its file."""
+    found = sorted(root.glob("tests/bench/results/*.json"))
+    return {path.stem: json.loads(path.read_text()) for path in found}
 
 
 def stray_files(root: Path, wanted: dict[Path, str]) -> list[Path]:
