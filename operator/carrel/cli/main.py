@@ -10,7 +10,6 @@ from carrel.cli.generate import generate
 
 app = typer.Typer(
     name="carrel",
-    help="A secure research environment for medical imaging data on Kubernetes.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,  # locals may hold tokens and patients' names
 )
@@ -30,7 +29,10 @@ app.add_typer(trust.app, name="trust")
 
 @app.callback()
 def carrel() -> None:
-    """Work with a secure research environment for medical imaging data."""
+    """Work with a secure research environment for medical imaging data.
+
+    Your shell completes commands and options after `carrel --install-completion`.
+    """
 
 
 def main() -> None:

@@ -129,7 +129,10 @@ def retire_command(
 ) -> None:
     """Suspend grants, wait until nothing runs, stop the operator, remove finalizers.
 
-    The chart runs it before the release goes.
+    The chart runs it before the release goes. Running it again goes on where it stopped.
+
+    Example: `carrel platform retire --namespace carrel-system --operator carrel-operator
+    --deadline 600`
     """
     try:
         asyncio.run(
