@@ -1,0 +1,1 @@
+"""The witness: signs that a log only ever grew. Small, with a key and a memory of its own."""
