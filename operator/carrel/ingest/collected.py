@@ -6,9 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from carrel.dicom import Accepted, Instance, Refused, Rule
+from carrel.dicom.sketch import Sketch
 from carrel.ingest.reading import Seen
 from carrel.kinds.dataset import DatasetCounts
 from carrel.kinds.ingest import Refusal, RuleCount
+from carrel.rules.merkle import Leaf, Node, tree
 from carrel.rules.view_path import view_path
 
 LARGEST_REFUSALS = 2000
@@ -24,6 +26,8 @@ class Row:
     """In hexadecimal."""
     path: str
     """Where it stands in a view, below the dataset's folder."""
+    sketch: Sketch | None = None
+    """What reports need to know of it."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,19 @@ def upload_digest(seen: Iterable[Seen]) -> str:
     return "sha256:" + found.hexdigest()
 
 
+def digest_tree(rows: Iterable[Row]) -> Node:
+    """Return the tree of digests over subjects, studies and series."""
+    return tree(
+        Leaf(
+            branch=(row.instance.subject, row.instance.study_uid, row.instance.series_uid),
+            path=row.path,
+            sha256=row.sha256,
+            size=row.size,
+        )
+        for row in rows
+    )
+
+
 def counts(rows: Sequence[Row]) -> DatasetCounts:
     """Count subjects, studies, series, instances and bytes."""
     return DatasetCounts(
@@ -105,7 +122,7 @@ def _row(seen: Seen, instance: Instance) -> Row:
         series=instance.series_uid,
         instance=instance.sop_uid,
     )
-    return Row(instance=instance, size=seen.size, sha256=seen.digest, path=path)
+    return Row(instance=instance, size=seen.size, sha256=seen.digest, path=path, sketch=seen.sketch)
 
 
 def _refused(seen: Seen, rule: Rule) -> Refusal:

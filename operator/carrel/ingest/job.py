@@ -22,6 +22,7 @@ from carrel.ingest.condition import Progress
 from carrel.ingest.crew import performed
 from carrel.ingest.publish import publish, write_manifest
 from carrel.ingest.reading import Order, Seen, decoded
+from carrel.ingest.reporting import reported
 from carrel.ingest.staging import Staging
 from carrel.ingest.store import Store, write_whole
 from carrel.kinds import DatasetIngest
@@ -174,7 +175,8 @@ class _Job:
         if not found.rows:
             return
         await _patient(self._tell)
-        manifest_digest = write_manifest(found.rows, self._store)
+        done = reported(self._ingest, found.rows, refused=refused)
+        manifest_digest = write_manifest(found.rows, self._store, reported=done)
         await self._record(
             Activity.DATASET_PUBLISHED,
             RecordClass.BEFORE,
@@ -188,6 +190,7 @@ class _Job:
                 self._ingest,
                 found.rows,
                 manifest_digest=manifest_digest,
+                profile=done.profile,
                 key=self._bench.key,
                 cluster=self._bench.cluster,
             )

@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,15 +25,32 @@ SCHEMA = pa.schema(
         pa.field("size", pa.int64(), nullable=False),
         pa.field("sha256", pa.string(), nullable=False),
         pa.field("path", pa.string(), nullable=False),
+        pa.field("manufacturer", pa.string()),
+        pa.field("body_part", pa.string()),
+        pa.field("sex", pa.string()),
+        pa.field("age_years", pa.int32()),
+        pa.field("protocol", pa.string()),
+        pa.field("position", pa.list_(pa.float64())),
+        pa.field("orientation", pa.list_(pa.float64())),
+        pa.field("spacing", pa.list_(pa.float64())),
+        pa.field("thickness", pa.float64()),
     ]
 )
-"""Columns of the manifest; `sha256` in hexadecimal, `path` below the dataset's folder."""
+"""Columns of the manifest; `sha256` in hexadecimal, `path` below the dataset's folder, lengths in
+millimetres. What an image does not say is null."""
+TREE, REPORT = "carrel.tree", "carrel.report"
+"""Metadata of the Parquet file: root of the tree of digests, SHA-256 of the JSON report."""
+_OF_FILE = frozenset({"size", "sha256", "path"})
+_OF_SKETCH = frozenset(
+    {"manufacturer", "body_part", "sex", "age_years", "protocol", "position", "orientation",
+     "spacing", "thickness"}
+)  # fmt: skip
 
 
-def encoded(rows: Sequence[Row]) -> bytes:
-    """Write the manifest."""
+def encoded(rows: Sequence[Row], *, metadata: Mapping[str, str]) -> bytes:
+    """Write the manifest; the same rows and metadata give the same bytes."""
     columns = {name: [_value(row, name) for row in rows] for name in SCHEMA.names}
-    table = pa.table(columns, schema=SCHEMA)
+    table = pa.table(columns, schema=SCHEMA.with_metadata(dict(metadata)))
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="zstd", version="2.6")
     return sink.getvalue()
@@ -45,6 +62,9 @@ def digest(data: bytes) -> str:
 
 
 def _value(row: Row, name: str) -> object:
-    if name in ("size", "sha256", "path"):
+    if name in _OF_FILE:
         return getattr(row, name)
+    if name in _OF_SKETCH:
+        value = getattr(row.sketch, name, None)
+        return None if value in ("", ()) else value
     return getattr(row.instance, name)

@@ -11,9 +11,10 @@ from carrel.cluster import JSON, Cluster, KindRef
 from carrel.cluster.errors import Conflict
 from carrel.ingest import manifest
 from carrel.ingest.collected import Row, content_digest, counts, modalities
+from carrel.ingest.reporting import Reported
 from carrel.ingest.store import Store, write_whole
 from carrel.kinds import Dataset, DatasetIngest
-from carrel.kinds.dataset import DatasetSpec
+from carrel.kinds.dataset import DatasetProfile, DatasetSpec
 from carrel.rules.dataset_signature import message
 
 DATASETS = KindRef.of(Dataset)
@@ -45,10 +46,13 @@ def load_signing_key(path: Path) -> Ed25519PrivateKey:
     return key
 
 
-def write_manifest(rows: tuple[Row, ...], store: Store) -> str:
-    """Store the manifest durably and return its SHA-256 in hexadecimal."""
-    data = manifest.encoded(rows)
+def write_manifest(rows: tuple[Row, ...], store: Store, *, reported: Reported) -> str:
+    """Store manifest and report durably and return the manifest's SHA-256 in hexadecimal."""
+    data = manifest.encoded(rows, metadata=reported.metadata)
     digest = manifest.digest(data)
+    # The manifest comes last: where it stands, the report that it names stands too.
+    write_whole(store.report(digest, "json"), reported.json, mode=0o444)
+    write_whole(store.report(digest, "html"), reported.page, mode=0o444)
     if not store.manifest(digest).exists():
         write_whole(store.manifest(digest), data, mode=0o444)
     return digest
@@ -67,6 +71,7 @@ async def publish(
     rows: tuple[Row, ...],
     *,
     manifest_digest: str,
+    profile: DatasetProfile,
     key: Ed25519PrivateKey,
     cluster: Cluster,
 ) -> str:
@@ -85,6 +90,7 @@ async def publish(
             rows,
             version=max(versions, default=0) + 1,
             manifest_digest=manifest_digest,
+            profile=profile,
             key=key,
         )
         try:
@@ -112,6 +118,7 @@ def _signed(
     *,
     version: int,
     manifest_digest: str,
+    profile: DatasetProfile,
     key: Ed25519PrivateKey,
 ) -> DatasetSpec:
     digest, manifest_sha = content_digest(rows), f"sha256:{manifest_digest}"
@@ -128,6 +135,7 @@ def _signed(
         signature=base64.b64encode(signature).decode(),
         counts=counts(rows),
         modalities=modalities(rows),
+        profile=profile,
         use=ingest.spec.use,
         approvals=ingest.spec.approvals,
         ingest=ingest.metadata.name,

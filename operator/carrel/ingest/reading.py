@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from carrel.dicom import Accepted, Instance, Outcome, ReaderLimits, Refused, Rule, read_instance
+from carrel.dicom.sketch import Depth, Sketch, sketch
+from carrel.dicom.sketch_wire import sketch_from_wire, sketch_to_wire
 from carrel.ingest.staging import StagedFile
 from carrel.ingest.store import Store, make_folders, settle, sync_folder, write_whole
 
@@ -28,6 +30,8 @@ class Seen:
     """SHA-256 in hexadecimal, of the bytes that were read."""
     size: int
     outcome: Outcome
+    sketch: Sketch | None = None
+    """What reports need to know of an accepted image; None where it cannot be told."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +110,11 @@ def _taken_over(file: StagedFile, arriving: Path, *, limits: ReaderLimits) -> Se
             size += len(block)
         copy.flush()
         outcome = read_instance(copy, size=size, limits=limits)
+        # No decoder runs here: it is C code, and this process stands beside the signing key.
+        seen = sketch(copy, depth=Depth.STRUCTURE) if isinstance(outcome, Accepted) else None
     if isinstance(outcome, Refused):
         target.unlink()
-    return Seen(file.index, found.hexdigest(), size, outcome)
+    return Seen(file.index, found.hexdigest(), size, outcome, seen)
 
 
 def _made_durable(path: Path) -> None:
@@ -121,7 +127,8 @@ def _wire(seen: Seen) -> dict[str, object]:
     common = {"index": seen.index, "digest": seen.digest, "size": seen.size}
     match seen.outcome:
         case Accepted(instance):
-            return {**common, "instance": asdict(instance)}
+            drawn = None if seen.sketch is None else sketch_to_wire(seen.sketch)
+            return {**common, "instance": asdict(instance), "sketch": drawn}
         case Refused(rule, detail):
             return {**common, "rule": rule, "detail": detail}
 
@@ -132,4 +139,6 @@ def _seen(wire: dict[str, Any]) -> Seen:
         outcome = Accepted(Instance(**wire["instance"]))
     else:
         outcome = Refused(Rule(wire["rule"]), wire["detail"])
-    return Seen(wire["index"], wire["digest"], wire["size"], outcome)
+    drawn = wire.get("sketch")
+    known = None if drawn is None else sketch_from_wire(drawn)
+    return Seen(wire["index"], wire["digest"], wire["size"], outcome, known)

@@ -1,7 +1,7 @@
 """The node store: objects named by their content, and the working papers of an ingest.
 
 objects/ab/cdef...          one file per content, root's, 0444
-manifests/<sha256>.parquet  one per dataset version
+manifests/<sha256>.parquet  one per dataset version; beside it .report.json and .report.html
 ingests/<uid>/              chunks and report of one ingest
 """
 
@@ -23,6 +23,10 @@ class Store:
     def manifest(self, digest: str) -> Path:
         """Return where the manifest with this SHA-256 (hexadecimal) stands."""
         return self._root / "manifests" / f"{digest}.parquet"
+
+    def report(self, digest: str, form: str) -> Path:
+        """Return where the report (`json` or `html`) beside a manifest stands."""
+        return self._root / "manifests" / f"{digest}.report.{form}"
 
     def work(self, uid: str) -> Path:
         """Return the folder of one ingest, made where it is missing."""

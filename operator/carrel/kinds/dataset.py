@@ -47,6 +47,31 @@ class DatasetCounts(Model):
     """Total size of the files."""
 
 
+ProfileValue = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+"""A value that enough subjects share to be named."""
+
+
+class DatasetProfile(Model):
+    """What the gate's report says in brief; the signed manifest names report and tree too."""
+
+    report: Digest
+    """SHA-256 of the quality report and bias card, which stand beside the manifest."""
+    tree: Digest
+    """Root of the tree of digests over subjects, studies and series: a part is provable by it."""
+    findings: Count
+    """Findings of the quality report, all together."""
+    flawless_series: Count
+    """Series without a finding."""
+    manufacturers: Annotated[tuple[ProfileValue, ...], Field(max_length=64)] = ()
+    """Manufacturers of the machines, where enough subjects share them."""
+    body_parts: Annotated[tuple[ProfileValue, ...], Field(max_length=64)] = ()
+    """Body parts, where enough subjects share them."""
+    sexes: Annotated[tuple[ProfileValue, ...], Field(max_length=64)] = ()
+    """Sexes, where enough subjects share them."""
+    ages: Annotated[tuple[ProfileValue, ...], Field(max_length=64)] = ()
+    """Age bands, where enough subjects share them."""
+
+
 class DatasetSpec(Model):
     """What an ingest published; nothing in it ever changes."""
 
@@ -68,6 +93,8 @@ class DatasetSpec(Model):
     """How much it holds."""
     modalities: Annotated[tuple[Modality, ...], Field(max_length=32)] = ()
     """DICOM modalities present, sorted."""
+    profile: DatasetProfile | None = None
+    """What the report says in brief; absent for versions from before there were reports."""
     use: Annotated[tuple[DUOCode, ...], Field(max_length=32)] = ()
     """Data use terms that a purpose must state; empty means none is demanded."""
     approvals: Annotated[int, Field(ge=1, le=5)] = 1

@@ -1,0 +1,15 @@
+"""A sketch comes out of a worker process as it went in."""
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from carrel.dicom.sketch import Sketch
+from carrel.dicom.sketch_wire import sketch_from_wire, sketch_to_wire
+
+
+@given(st.from_type(Sketch))
+def test_what_is_written_is_read(sketch: Sketch) -> None:
+    wire = json.loads(json.dumps(sketch_to_wire(sketch)))
+    assert sketch_from_wire({**wire, "field_of_a_later_version": 1}) == sketch
