@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from carrel.cli.dataset_figures import report as report_command
+from carrel.cli import dataset_figures
 from carrel.cli.dataset_progress import show_gate, show_upload
 from carrel.cluster import Cluster, KindRef, connect
 from carrel.cluster.errors import ClusterError
@@ -41,7 +41,8 @@ def dataset() -> None:
     """Publish images as datasets, and see what there is."""
 
 
-app.command(name="report")(report_command)
+app.command(name="report")(dataset_figures.report)
+app.command(name="catalogue")(dataset_figures.catalogue)
 
 
 @contextmanager

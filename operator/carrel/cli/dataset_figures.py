@@ -1,5 +1,6 @@
-"""`carrel dataset report`: what a folder holds, before anybody relies on it."""
+"""`carrel dataset report` and `catalogue`: what a dataset holds, before anybody relies on it."""
 
+import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -15,10 +16,20 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from carrel.cluster import connect
+from carrel.cluster.errors import ClusterError
 from carrel.dicom.bias import SMALLEST_GROUP
+from carrel.flows.dataset_catalogue import (
+    CatalogueError,
+    facts_of_dataset,
+    facts_of_folder,
+    read_given,
+    written,
+)
 from carrel.flows.dataset_report import folder_report
 from carrel.flows.upload_folder import Survey, survey
 from carrel.render.report_page import report_page
+from carrel.rules.catalogue import CatalogueFacts, catalogue_record
 from carrel.rules.dataset_report import DatasetReport
 
 
@@ -58,17 +69,76 @@ def report(
         raise typer.Exit(1)
 
 
-def _reported(
-    found: Survey, *, folder: Path, smallest: int, workers: int, say: Console
-) -> DatasetReport:
-    with Progress(
+def catalogue(
+    target: Annotated[
+        str, typer.Argument(help="Name of a dataset version, as lung-ct.v1, or a folder.")
+    ],
+    *,
+    out: Annotated[Path, typer.Option(help="File to write the JSON-LD to.")],
+    given: Annotated[
+        Path | None, typer.Option(help="YAML or JSON with what only a person can say.")
+    ] = None,
+    kubeconfig: Annotated[
+        Path | None, typer.Option(envvar="KUBECONFIG", help="Kubeconfig of the data manager.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that read files.")] = 2,
+) -> None:
+    """Write the catalogue record of a dataset: HealthDCAT-AP with EUCAIM's additions.
+
+    Exit code 0 when the record is complete, 1 when it is written and a person must still give
+    what is listed, 2 when the command could not do its work.
+
+    Example: carrel dataset catalogue lung-ct.v1 --given lung.yaml --out lung.jsonld
+    """
+    say = Console(stderr=True, highlight=False)
+    try:
+        said = read_given(given)
+        facts = _facts(target, kubeconfig=kubeconfig, workers=workers, say=say)
+        record = catalogue_record(facts, said)
+        out.write_text(written(record.json_ld), encoding="utf-8")
+    except (ClusterError, CatalogueError, OSError) as error:
+        typer.echo(f"carrel dataset catalogue: {error}", err=True)
+        raise typer.Exit(2) from error
+    typer.echo(f"{out}: interoperability {record.tier}")
+    if record.missing:
+        typer.echo("record_is_not_complete: no catalogue takes it before these are given:")
+        for each in record.missing:
+            typer.echo(f"  {each.term}: {each.give}")
+        raise typer.Exit(1)
+
+
+def _facts(target: str, *, kubeconfig: Path | None, workers: int, say: Console) -> CatalogueFacts:
+    if Path(target).is_dir():
+        with _progress(say) as progress:
+            task = progress.add_task("Reading", total=None)
+            return facts_of_folder(
+                Path(target),
+                workers=workers,
+                tell=lambda files, total: progress.update(task, advance=files, total=total),
+            )
+    return asyncio.run(_published(target, kubeconfig))
+
+
+async def _published(name: str, kubeconfig: Path | None) -> CatalogueFacts:
+    async with connect(kubeconfig, user_agent="carrel-dataset") as cluster:
+        return await facts_of_dataset(name, cluster=cluster)
+
+
+def _progress(say: Console) -> Progress:
+    return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=say,
-    ) as progress:
+    )
+
+
+def _reported(
+    found: Survey, *, folder: Path, smallest: int, workers: int, say: Console
+) -> DatasetReport:
+    with _progress(say) as progress:
         task = progress.add_task("Reading", total=len(found.files))
         return folder_report(
             found,

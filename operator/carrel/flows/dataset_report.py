@@ -4,6 +4,7 @@ Files are looked at in processes of their own: decoders are C code that stranger
 crash, and a crash then costs the one file, which is told.
 """
 
+import hashlib
 import multiprocessing
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -31,6 +32,10 @@ class Look:
     sketch: Sketch | None
     refused: str
     """Rule that refuses it; empty when it may enter."""
+    sha256: str = ""
+    """Content, in hexadecimal."""
+    size: int = 0
+    """Bytes."""
 
 
 def folder_report(
@@ -46,14 +51,19 @@ def folder_report(
         tell: Called with the number of files that were read since the last call.
 
     """
-    looks: list[Look] = []
-    paths = [file.path for file in found.files]
-    for chunk in _read(paths, workers=workers):
-        looks += chunk
-        tell(len(chunk))
+    looks = looks_at(found, workers=workers, tell=tell)
     refused = Counter([each.rule for each in found.refused])
     refused.update(look.refused for look in looks if look.refused)
     return assembled(looks, refused=refused, title=title, smallest=smallest)
+
+
+def looks_at(found: Survey, *, workers: int, tell: Callable[[int], None]) -> list[Look]:
+    """Look at all files that were found; arguments as for `folder_report`."""
+    looks: list[Look] = []
+    for chunk in _read([file.path for file in found.files], workers=workers):
+        looks += chunk
+        tell(len(chunk))
+    return looks
 
 
 def assembled(
@@ -83,7 +93,10 @@ def look_at(path: Path) -> Look:
                 case Refused(rule):
                     return Look(None, rule)
                 case _:
-                    return Look(sketch(file, depth=Depth.DECODED), "")
+                    found = sketch(file, depth=Depth.DECODED)
+                    file.seek(0)
+                    content = hashlib.file_digest(file, "sha256").hexdigest()
+                    return Look(found, "", content, file.tell())
     except OSError:
         return Look(None, "file_cannot_be_read")
 

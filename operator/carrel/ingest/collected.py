@@ -10,6 +10,7 @@ from carrel.dicom.sketch import Sketch
 from carrel.ingest.reading import Seen
 from carrel.kinds.dataset import DatasetCounts
 from carrel.kinds.ingest import Refusal, RuleCount
+from carrel.rules.content_digest import content_digest as content_digest_of
 from carrel.rules.merkle import Leaf, Node, tree
 from carrel.rules.view_path import view_path
 
@@ -65,9 +66,8 @@ def collected(seen: Iterable[Seen]) -> Collection:
 
 
 def content_digest(rows: Iterable[Row]) -> str:
-    """Return `sha256:...` over the sorted lines `<sha256> <size> <path>`."""
-    lines = sorted(f"{row.sha256} {row.size} {row.path}\n".encode() for row in rows)
-    return "sha256:" + hashlib.sha256(b"".join(lines)).hexdigest()
+    """Return the digest over what the dataset holds."""
+    return content_digest_of((row.sha256, row.size, row.path) for row in rows)
 
 
 def upload_digest(seen: Iterable[Seen]) -> str:
