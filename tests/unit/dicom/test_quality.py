@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carrel.dicom.bias import age_band, bias_card
@@ -117,12 +117,14 @@ def test_every_finding_has_a_meaning() -> None:
     assert set(MEANINGS) == set(Quality)
 
 
+@settings(deadline=None)
 @given(st.permutations(range(12)), st.floats(0.5, 5))
 def test_a_shuffled_even_stack_is_even(order: list[int], step: float) -> None:
     positions = [(0.0, 0.0, step * at) for at in order]
     assert stack(positions, orientation=AXIAL) == Stack(repeated=0, missing=0, uneven=0)
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(1, 18), max_size=6), st.floats(0.5, 5))
 def test_every_slice_that_is_taken_out_is_missed(gone: set[int], step: float) -> None:
     positions = [(0.0, step * at, 0.0) for at in range(20) if at not in gone]
