@@ -32,7 +32,7 @@ class Rule(StrEnum):
     MODALITY_IS_NOT_VALID = "modality_is_not_valid"
     """(0008,0060) is empty or not a DICOM code."""
     INSTANCE_HAS_NO_PIXELS = "instance_has_no_pixels"
-    """Reports, encapsulated documents and other objects of text are not taken yet."""
+    """Encapsulated documents and other objects outside the list of classes are not taken."""
     IDENTITY_IS_NOT_REMOVED = "identity_is_not_removed"
     """(0012,0062) is not YES: nobody states that the image was de-identified."""
     INSTANCE_IS_DUPLICATED = "instance_is_duplicated"
@@ -41,6 +41,53 @@ class Rule(StrEnum):
     """The same bytes came before; one copy entered."""
     FILE_BREAKS_THE_READER = "file_breaks_the_reader"
     """The reading process died of this file."""
+
+    PERSON_IS_NAMED = "person_is_named"
+    """A person name is neither empty nor a pseudonym."""
+    SUBJECT_IS_NO_PSEUDONYM = "subject_is_no_pseudonym"
+    """(0010,0020) does not look like the pseudonyms of the site, but like a number or a date."""
+    ATTRIBUTE_IS_TO_BE_REMOVED = "attribute_is_to_be_removed"
+    """PS3.15 table E.1-1 says X or Z, and no option that was declared and allowed keeps it."""
+    ATTRIBUTE_IS_NOT_REPLACED = "attribute_is_not_replaced"
+    """PS3.15 table E.1-1 says D, and the value is not recognised as a dummy."""
+    DATE_IS_PRESENT = "date_is_present"
+    """A date or time, and no option that was declared and allowed keeps it."""
+    AGE_IS_TOO_HIGH = "age_is_too_high"
+    """An age above 89 years."""
+    CLAIM_IS_NOT_KEPT = "claim_is_not_kept"
+    """What the file declares of its de-identification and what it holds differ."""
+    METHOD_IS_NOT_STATED = "method_is_not_stated"
+    """Neither (0012,0063) nor (0012,0064) says how the image was de-identified."""
+    PRIVATE_ELEMENT_IS_PRESENT = "private_element_is_present"
+    """An element of an odd group: nobody but its maker knows what it holds."""
+    UID_IS_NOT_REMAPPED = "uid_is_not_remapped"
+    """A UID under a root that was not declared as one of remapped UIDs."""
+    FILE_META_DIFFERS = "file_meta_differs"
+    """The file meta information names another instance or class than the data set."""
+    FILE_META_TELLS_ORIGIN = "file_meta_tells_origin"
+    """The file meta information holds titles, addresses or private information."""
+    TEXT_LOOKS_IDENTIFYING = "text_looks_identifying"
+    """A text holds an address, a telephone number, a date, a long number or a name."""
+    TEXT_IS_IN_THE_DICTIONARY = "text_is_in_the_dictionary"
+    """A text holds a name or number of the data holder's keyed dictionary."""
+    TEXT_CANNOT_BE_READ = "text_cannot_be_read"
+    """A text is not written in the character set that the file declares."""
+    PREAMBLE_IS_NOT_ZERO = "preamble_is_not_zero"
+    """The first 128 bytes may make the file another kind of file as well."""
+    TRAILING_PADDING_IS_PRESENT = "trailing_padding_is_present"
+    """(FFFC,FFFC): bytes of no meaning, where anything can hide."""
+    ELEMENT_IS_UNKNOWN = "element_is_unknown"
+    """An element that the standard does not know: nobody can say what it holds."""
+    VR_IS_WRONG = "vr_is_wrong"
+    """An element is not of the kind that the standard demands."""
+    PIXELS_MAY_SHOW_TEXT = "pixels_may_show_text"
+    """Images of this kind often show names, and nobody states that pixels were cleaned."""
+    BURNED_IN_TEXT_IS_DECLARED = "burned_in_text_is_declared"
+    """(0028,0301) is YES."""
+    HEAD_MAY_SHOW_A_FACE = "head_may_show_a_face"
+    """CT or MR of a head; nobody states that features were removed. A warning."""
+    NAME_LOOKS_IDENTIFYING = "name_looks_identifying"
+    """A file or folder name looks like a person, number or date. A warning: names stay behind."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +112,8 @@ class Accepted:
     """The file is an instance that may enter a dataset."""
 
     instance: Instance
+    warnings: tuple["Finding", ...] = ()
+    """What a person should know and what refuses nothing."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +123,18 @@ class Refused:
     rule: Rule
     detail: str = ""
     """Tag path or reason, at most 256 characters; never a value from the file."""
+    findings: tuple["Finding", ...] = ()
+    """All that the gate found, sorted; empty where the file could not be read to its end."""
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    """One rule and one place: an element at its path, however often it occurs there."""
+
+    rule: Rule
+    path: str
+    """Tags from the top, as `(0008,1140)>(0008,1155)`; never a value."""
+    count: int
 
 
 Outcome = Accepted | Refused

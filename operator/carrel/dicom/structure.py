@@ -1,23 +1,32 @@
-"""The skeleton of a data set: where elements begin and end, without looking at a value.
+"""The skeleton of a data set: where elements begin and end, and each element's bytes once.
 
-Walked before any parser sees the file, so that what a parser gets is whole, shallow and
-small. Follows PS3.5 section 7: explicit and implicit VR, defined and undefined lengths,
-sequences, items and encapsulated pixels.
+Follows PS3.5 section 7: explicit and implicit VR, both byte orders, defined and undefined
+lengths, sequences, items and encapsulated pixels. One walk serves all: what is cut off,
+nested too deep or too large is refused, and every element is shown to a visitor that keeps
+its verdict by the element's bytes.
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 """Float, double and plain pixel data."""
+_SHORT = frozenset({b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO",
+                    b"LT", b"PN", b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL",
+                    b"US"})  # fmt: skip
 _LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR",
                    b"UT", b"UV"})  # fmt: skip
-"""Value representations with a 32-bit length in explicit VR (PS3.5 table 7.1-1)."""
+"""Value representations with a 16-bit and a 32-bit length in explicit VR (PS3.5 table 7.1-1)."""
+_UNTYPED = frozenset({b"", b"UN"})
+_BULK = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW"})
+_CHUNK = 64 * 1024
+_UNKNOWN = object()
+CHARACTER_SET = 0x00080005
 
 
 class Encoding(StrEnum):
@@ -33,7 +42,7 @@ class Limits(Protocol):
 
     @property
     def header_bytes(self) -> int:
-        """Bytes before the pixels."""
+        """Bytes outside of the pixels."""
         ...
 
     @property
@@ -44,6 +53,45 @@ class Limits(Protocol):
     @property
     def depth(self) -> int:
         """Sequences within sequences."""
+        ...
+
+
+class Content(Protocol):
+    """Bytes that can be read at any place."""
+
+    def read_at(self, at: int, count: int) -> bytes:
+        """Return up to `count` bytes from `at`."""
+        ...
+
+
+class Visitor(Protocol):
+    """Who looks at the elements."""
+
+    def element(
+        self, path: Sequence[int], tag: int, raw: bytes, value_at: int, encoding: Encoding
+    ) -> None:
+        """Look at an element that is no sequence; its value begins at `raw[value_at]`."""
+        ...
+
+    def bulk(self, path: Sequence[int], tag: int, vr: str, length: int) -> None:
+        """Note an element of many bytes that are not shown."""
+        ...
+
+    def sequence(self, path: Sequence[int], tag: int, items: int) -> None:
+        """Note that a sequence has ended."""
+        ...
+
+    @property
+    def hits(self) -> list[object]:
+        """Where notes on elements go that were known."""
+        ...
+
+    def known(self, encoding: Encoding) -> Mapping[bytes, object]:
+        """Return notes on elements, head and value, that were seen before in this encoding."""
+        ...
+
+    def implied_sequence(self, tag: int) -> bool:
+        """Whether an element without a VR is a sequence."""
         ...
 
 
@@ -61,172 +109,237 @@ class Skeleton:
 
     pixels_at: int | None
     """Offset of the pixel data element, absent without pixels."""
+    elements: int
+    """Elements and items at all depths."""
 
 
-@dataclass(frozen=True)
-class _Element:
-    tag: int
-    vr: bytes
-    length: int
-    value_at: int
-
-
-@dataclass(frozen=True)
-class _Level:
-    """A sequence or an item that is open."""
-
-    tag: int
-    kind: str
-    end: int | None
-    encoding: Encoding
-
-
-def walk(file: BinaryIO, *, start: int, size: int, encoding: Encoding, limits: Limits) -> Skeleton:
-    """Walk a data set from byte `start` to the end of a file of `size` bytes.
+def walk(
+    content: Content,
+    *,
+    start: int,
+    size: int,
+    encoding: Encoding,
+    limits: Limits,
+    visitor: Visitor,
+) -> Skeleton:
+    """Walk a data set from byte `start` to the end of `size` bytes.
 
     Raises:
         BrokenError: when an element reaches beyond its surroundings.
         TooMuchError: when a limit is exceeded.
 
     """
-    return _Walk(file, size=size, limits=limits).run(start, encoding)
+    found = _Walk(content, size=size, limits=limits, visitor=visitor)
+    found.elements(start, encoding, end=size, ends_by_mark=False)
+    return Skeleton(pixels_at=found.pixels_at, elements=found.count)
 
 
 class _Walk:
-    def __init__(self, file: BinaryIO, *, size: int, limits: Limits) -> None:
-        self._file = file
+    def __init__(self, content: Content, *, size: int, limits: Limits, visitor: Visitor) -> None:
+        self._content = content
         self._size = size
         self._limits = limits
-        self._levels: list[_Level] = []
-        self._count = 0
-        self._pixels_at: int | None = None
+        self._visitor = visitor
+        self._path: list[int] = []
+        self._skipped = 0
+        self._buffer, self._base = b"", 0
+        self.count = 0
+        self.pixels_at: int | None = None
 
-    def run(self, start: int, encoding: Encoding) -> Skeleton:
-        at = start
-        while True:
-            at = self._closed(at)
-            if at == self._size and not self._levels:
-                return Skeleton(pixels_at=self._pixels_at)
-            level = self._levels[-1] if self._levels else None
-            element = self._element(at, level.encoding if level else encoding)
-            self._counted(at)
-            at = self._entered(element, at=at, level=level, encoding=encoding)
-
-    def _closed(self, at: int) -> int:
-        """Leave sequences and items of defined length that end here."""
-        while self._levels and self._levels[-1].end is not None:
-            end = self._levels[-1].end
-            if at < end:
+    def elements(self, at: int, encoding: Encoding, *, end: int, ends_by_mark: bool) -> int:
+        """Walk the elements of the data set or of one item; return where they end."""
+        path, show, implied = self._path, self._visitor.element, self._visitor.implied_sequence
+        while at < end:
+            at = self._past_known(at, end, encoding)
+            if at == end:
                 break
-            if at > end:
-                raise BrokenError(f"{self._path()}: content is longer than its sequence or item")
-            self._levels.pop()
+            tag, vr, header, length = self._head(at, encoding)
+            self._counted(at)
+            if tag >> 16 == 0xFFFE:
+                if tag == _ITEM_END and ends_by_mark:
+                    return at + 8
+                raise BrokenError(f"{self.where(tag)}: an item or delimiter out of place")
+            value = at + header
+            if length == _UNDEFINED or vr == b"SQ" or (vr in _UNTYPED and implied(tag)):
+                at = self._opened(tag, vr=vr, at=value, length=length, encoding=encoding, end=end)
+                continue
+            stop = value + length
+            if stop > end:
+                raise BrokenError(self._beyond(tag, stop))
+            if length > _CHUNK and (vr in _BULK or tag in PIXELS):
+                self._note_pixels(tag, at)
+                self._skipped += length
+                self._visitor.bulk(path, tag, vr.decode(), length)
+            else:
+                self._note_pixels(tag, at)
+                show(path, tag, self._bytes(at, stop), header, encoding)
+            at = stop
+        if ends_by_mark:
+            raise BrokenError(f"{self.where()}: the file ends inside an element")
         return at
 
-    def _entered(
-        self, element: _Element, *, at: int, level: _Level | None, encoding: Encoding
+    def where(self, *more: int) -> str:
+        """Return the tags of the open sequences, the last six at most."""
+        tags = [*self._path, *more]
+        return ">".join(f"({tag >> 16:04x},{tag & 0xFFFF:04x})" for tag in tags[-6:]) or "top level"
+
+    def _past_known(self, at: int, end: int, encoding: Encoding) -> int:
+        """Return where the first element begins that the visitor has to see.
+
+        Nine in ten elements of a series are the same bytes in every slice: this loop is what
+        the gate's speed rests on.
+        """
+        if encoding is Encoding.EXPLICIT_BIG:
+            return at
+        explicit, nested = encoding is Encoding.EXPLICIT_LITTLE, bool(self._path)
+        buffer, known, hits = self._buffer, self._visitor.known(encoding), self._visitor.hits
+        rel, last, count = at - self._base, min(len(self._buffer), end - self._base), 0
+        while 0 <= rel <= last - 8:
+            if explicit:
+                _, _, vr, length = _EXPLICIT(buffer, rel)
+                if vr not in _SHORT:
+                    break
+            else:
+                _, _, length = _IMPLICIT(buffer, rel)
+            stop = rel + 8 + length
+            if stop > last:
+                break
+            note = known.get(buffer[rel:stop], _UNKNOWN)
+            if note is not None:
+                # What is suspicious in an item bears the item's path: the visitor must see it.
+                if note is _UNKNOWN or nested:
+                    break
+                hits.append(note)
+            rel, count = stop, count + 1
+        self.count += count
+        return rel + self._base if count else at
+
+    def _opened(
+        self, tag: int, *, vr: bytes, at: int, length: int, encoding: Encoding, end: int
     ) -> int:
-        inside = level.encoding if level else encoding
-        if element.tag >> 16 == 0xFFFE:
-            return self._delimited(element, level=level, inside=inside)
-        if level is not None and level.kind == "sequence":
-            raise BrokenError(f"{self._path(element.tag)}: stands in a sequence without an item")
-        if not self._levels and element.tag in PIXELS and self._pixels_at is None:
-            self._pixels_at = at
-        if element.length == _UNDEFINED:
-            if element.vr in (b"OB", b"OW") or element.tag in PIXELS:
-                return self._fragments(element)
-            # An undefined length in UN hides an implicit VR sequence (PS3.5 section 6.2.2).
-            nested = Encoding.IMPLICIT_LITTLE if element.vr == b"UN" else inside
-            self._push(_Level(element.tag, "sequence", None, nested))
-            return element.value_at
-        end = self._end(element)
-        if element.vr == b"SQ":
-            self._push(_Level(element.tag, "sequence", end, inside))
-            return element.value_at
-        return end
-
-    def _delimited(self, element: _Element, *, level: _Level | None, inside: Encoding) -> int:
-        match element.tag:
-            case 0xFFFEE000 if level is not None and level.kind == "sequence":
-                end = None if element.length == _UNDEFINED else self._end(element)
-                self._levels.append(_Level(element.tag, "item", end, inside))
-            case 0xFFFEE00D if level is not None and level.kind == "item" and level.end is None:
-                self._levels.pop()
-            case 0xFFFEE0DD if level is not None and level.kind == "sequence" and level.end is None:
-                self._levels.pop()
-            case _:
-                raise BrokenError(f"{self._path(element.tag)}: an item or delimiter out of place")
-        return element.value_at
-
-    def _fragments(self, element: _Element) -> int:
-        """Skip encapsulated pixels (PS3.5 annex A.4); return where they end."""
-        at = element.value_at
-        while True:
-            tag, length = self._pair(at)
-            self._counted(at if self._pixels_at is None else 0)
-            at += 8
-            if tag == _SEQUENCE_END:
-                return at
-            if tag != _ITEM or length == _UNDEFINED or at + length > self._size:
-                raise BrokenError(f"{self._path(element.tag)}: a fragment is cut off")
-            at += length
-
-    def _push(self, level: _Level) -> None:
-        # Items are levels too, hence twice the depth.
-        if len(self._levels) >= 2 * self._limits.depth:
+        if length == _UNDEFINED and (vr in (b"OB", b"OW") or tag in PIXELS):
+            # The element's own head has twelve bytes: encapsulated syntaxes are explicit.
+            self._note_pixels(tag, at - (12 if vr else 8))
+            return self._fragments(tag, at, end)
+        # An undefined length in UN hides an implicit VR sequence (PS3.5 section 6.2.2).
+        nested = Encoding.IMPLICIT_LITTLE if vr == b"UN" else encoding
+        if length != _UNDEFINED and at + length > end:
+            raise BrokenError(self._beyond(tag, at + length))
+        if len(self._path) >= self._limits.depth:
             raise TooMuchError(f"sequences are nested more than {self._limits.depth} deep")
-        self._levels.append(level)
+        self._path.append(tag)
+        stop, items = self._items(
+            at, nested, end=end if length == _UNDEFINED else at + length,
+            ends_by_mark=length == _UNDEFINED,
+        )  # fmt: skip
+        self._path.pop()
+        self._visitor.sequence(self._path, tag, items)
+        return stop
+
+    def _items(
+        self, at: int, encoding: Encoding, *, end: int, ends_by_mark: bool
+    ) -> tuple[int, int]:
+        items = 0
+        while at < end:
+            tag, _, header, length = self._head(at, encoding)
+            self._counted(at)
+            at += header
+            if tag == _SEQUENCE_END and ends_by_mark:
+                return at, items
+            if tag != _ITEM:
+                reason = (
+                    "an item or delimiter out of place"
+                    if tag >> 16 == 0xFFFE
+                    else "stands in a sequence without an item"
+                )
+                raise BrokenError(f"{self.where(tag)}: {reason}")
+            items += 1
+            if length == _UNDEFINED:
+                at = self.elements(at, encoding, end=end, ends_by_mark=True)
+                continue
+            if at + length > end:
+                raise BrokenError(self._beyond(tag, at + length))
+            at = self.elements(at, encoding, end=at + length, ends_by_mark=False)
+        if ends_by_mark:
+            raise BrokenError(f"{self.where()}: the file ends inside an element")
+        return at, items
+
+    def _fragments(self, tag: int, at: int, end: int) -> int:
+        """Skip encapsulated pixels (PS3.5 annex A.4); return where they end."""
+        total = 0
+        while True:
+            # Encapsulated syntaxes are explicit little endian; items have no VR in any.
+            mark, _, _, length = self._head(at, Encoding.IMPLICIT_LITTLE)
+            self._counted(0)
+            at += 8
+            if mark == _SEQUENCE_END:
+                self._skipped += total
+                self._visitor.bulk(self._path, tag, "OB", total)
+                return at
+            if mark != _ITEM or length == _UNDEFINED or at + length > end:
+                raise BrokenError(f"{self.where(tag)}: a fragment is cut off")
+            at, total = at + length, total + length
+
+    def _note_pixels(self, tag: int, at: int) -> None:
+        if tag in PIXELS and not self._path and self.pixels_at is None:
+            self.pixels_at = at
 
     def _counted(self, at: int) -> None:
-        self._count += 1
-        if self._count > self._limits.elements:
+        self.count += 1
+        if self.count > self._limits.elements:
             raise TooMuchError(f"more than {self._limits.elements:,} elements")
-        if self._pixels_at is None and at > self._limits.header_bytes:
-            raise TooMuchError(f"more than {self._limits.header_bytes:,} bytes before the pixels")
+        if at - self._skipped > self._limits.header_bytes:
+            raise TooMuchError(f"more than {self._limits.header_bytes:,} bytes outside of pixels")
 
-    def _end(self, element: _Element) -> int:
-        end = element.value_at + element.length
-        outer = next((level.end for level in reversed(self._levels) if level.end), self._size)
-        if end > min(outer, self._size):
-            raise BrokenError(
-                f"{self._path(element.tag)}: reaches beyond the end of "
-                + ("the file" if end > self._size else "its sequence or item")
-            )
-        return end
+    def _beyond(self, tag: int, stop: int) -> str:
+        outside = "the file" if stop > self._size else "its sequence or item"
+        return f"{self.where(tag)}: reaches beyond the end of {outside}"
 
-    def _element(self, at: int, encoding: Encoding) -> _Element:
-        big = encoding is Encoding.EXPLICIT_BIG
+    def _head(self, at: int, encoding: Encoding) -> tuple[int, bytes, int, int]:
+        """Return tag, VR, bytes of the head, and length of the value."""
+        rel = at - self._base
+        if rel < 0 or rel + 12 > len(self._buffer):
+            rel = self._filled(at, 12)
+        buffer = self._buffer
+        try:
+            if encoding is Encoding.EXPLICIT_LITTLE:
+                group, number, vr, length = _EXPLICIT(buffer, rel)
+                if vr in _SHORT and group != 0xFFFE:
+                    return group << 16 | number, vr, 8, length
+            elif encoding is Encoding.IMPLICIT_LITTLE:
+                group, number, length = _IMPLICIT(buffer, rel)
+                return group << 16 | number, b"", 8, length
+            return self._rare_head(buffer, rel, big=encoding is Encoding.EXPLICIT_BIG)
+        except struct.error:
+            raise BrokenError(f"{self.where()}: the file ends inside an element") from None
+
+    def _rare_head(self, buffer: bytes, rel: int, *, big: bool) -> tuple[int, bytes, int, int]:
         order = ">" if big else "<"
-        head = self._read(at, 8)
-        group, number = struct.unpack_from(order + "HH", head)
+        group, number, vr, length = struct.unpack_from(order + "HH2sH", buffer, rel)
         tag = group << 16 | number
-        if encoding is Encoding.IMPLICIT_LITTLE or group == 0xFFFE:
-            (length,) = struct.unpack_from(order + "I", head, 4)
-            return _Element(tag, b"", length, at + 8)
-        vr = bytes(head[4:6])
-        if not (vr.isalpha() and vr.isupper()):
-            raise BrokenError(f"{self._path(tag)}: has no value representation")
+        if group == 0xFFFE:
+            return tag, b"", 8, struct.unpack_from(order + "I", buffer, rel + 4)[0]
+        if vr in _SHORT:
+            return tag, vr, 8, length
         if vr in _LONG:
-            (length,) = struct.unpack(order + "I", self._read(at + 8, 4))
-            return _Element(tag, vr, length, at + 12)
-        (length,) = struct.unpack_from(order + "H", head, 6)
-        return _Element(tag, vr, length, at + 8)
+            return tag, vr, 12, struct.unpack_from(order + "I", buffer, rel + 8)[0]
+        raise BrokenError(f"{self.where(tag)}: has no value representation")
 
-    def _pair(self, at: int) -> tuple[int, int]:
-        # Encapsulated syntaxes are explicit little endian (PS3.5 annex A.4).
-        group, number, length = struct.unpack("<HHI", self._read(at, 8))
-        return group << 16 | number, length
+    def _bytes(self, at: int, stop: int) -> bytes:
+        rel = at - self._base
+        if rel < 0 or stop - self._base > len(self._buffer):
+            if stop - at > self._limits.header_bytes:
+                raise TooMuchError(
+                    f"more than {self._limits.header_bytes:,} bytes outside of pixels"
+                )
+            rel = self._filled(at, stop - at)
+        return self._buffer[rel : rel + stop - at]
 
-    def _read(self, at: int, count: int) -> bytes:
-        self._file.seek(at)
-        data = self._file.read(count)
-        if len(data) < count:
-            raise BrokenError(f"{self._path()}: the file ends inside an element")
-        return data
+    def _filled(self, at: int, count: int) -> int:
+        self._buffer = self._content.read_at(at, max(count, _CHUNK))
+        self._base = at
+        return 0
 
-    def _path(self, *more: int) -> str:
-        tags: Sequence[int] = [
-            level.tag for level in self._levels if level.kind == "sequence"
-        ] + list(more)
-        return ">".join(f"({tag >> 16:04x},{tag & 0xFFFF:04x})" for tag in tags[-6:]) or "top level"
+
+_EXPLICIT = struct.Struct("<HH2sH").unpack_from
+_IMPLICIT = struct.Struct("<HHI").unpack_from

@@ -21,7 +21,6 @@ _PATTERNS = (
     ("pydicom", "data/test_files/J2K_pixelrep_mismatch.dcm"),
     ("data_store", "data/eCT_Supplemental.dcm"),
     ("data_store", "data/693_UNCR.dcm"),
-    ("data_store", "data/explicit_VR-UN.dcm"),
     ("data_store", "data/MR2_UNCR.dcm"),
     ("data_store", "data/MR2_J2KR.dcm"),
     ("data_store", "data/emri_small.dcm"),

@@ -47,9 +47,9 @@ def collected(seen: Iterable[Seen]) -> Collection:
     by_uid: dict[str, list[tuple[Seen, Instance]]] = defaultdict(list)
     for each in sorted(seen, key=lambda each: each.index):
         match each.outcome:
-            case Accepted(instance):
+            case Accepted(instance, _):
                 by_uid[instance.sop_uid].append((each, instance))
-            case Refused(rule, detail):
+            case Refused(rule, detail, _):
                 refusals.append(Refusal(index=each.index, rule=rule, detail=detail))
     rows: list[Row] = []
     for same in by_uid.values():

@@ -9,16 +9,29 @@ import os
 import stat
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from carrel.dicom import Accepted, Instance, Outcome, ReaderLimits, Refused, Rule, read_instance
+from carrel.dicom import (
+    STRICT,
+    Accepted,
+    Finding,
+    Gate,
+    GatePolicy,
+    Instance,
+    Outcome,
+    ReaderLimits,
+    Refused,
+    Rule,
+)
 from carrel.dicom.sketch import Depth, Sketch, sketch
 from carrel.dicom.sketch_wire import sketch_from_wire, sketch_to_wire
 from carrel.ingest.staging import StagedFile
 from carrel.ingest.store import Store, make_folders, settle, sync_folder, write_whole
 
-_BLOCK = 1024 * 1024
+_BLOCK = 256 * 1024
+"""Small enough to be in the cache when it is hashed, large enough for most headers."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +57,7 @@ class Order:
     """Folder of the ingest."""
     files: tuple[StagedFile, ...]
     limits: ReaderLimits
+    policy: GatePolicy = STRICT
 
     @property
     def result(self) -> Path:
@@ -62,7 +76,8 @@ def perform(order: Order) -> Path:
         return order.result
     store, arriving = Store(order.root), make_folders(order.work / "arriving")
     make_folders(order.result.parent)
-    seen = [_taken_over(file, arriving, limits=order.limits) for file in order.files]
+    gate = _gate(order.policy, order.limits)
+    seen = [_taken_over(file, arriving, gate=gate) for file in order.files]
     kept = [each for each in seen if isinstance(each.outcome, Accepted)]
     # All are written before the first is synced: one journal commit then serves the chunk.
     for each in kept:
@@ -95,7 +110,13 @@ def decoded(data: bytes) -> list[Seen]:
     return [_seen(json.loads(line)) for line in data.splitlines()]
 
 
-def _taken_over(file: StagedFile, arriving: Path, *, limits: ReaderLimits) -> Seen:
+@lru_cache(maxsize=1)
+def _gate(policy: GatePolicy, limits: ReaderLimits) -> Gate:
+    """Return the worker's gate: what it learned of one chunk's elements serves the next."""
+    return Gate(policy=policy, limits=limits)
+
+
+def _taken_over(file: StagedFile, arriving: Path, *, gate: Gate) -> Seen:
     target = arriving / str(file.index)
     # A run that was killed may have left it read-only; root without capabilities obeys that.
     target.unlink(missing_ok=True)
@@ -103,13 +124,14 @@ def _taken_over(file: StagedFile, arriving: Path, *, limits: ReaderLimits) -> Se
     with open(descriptor, "rb") as source, target.open("w+b") as copy:  # noqa: PTH123 - a descriptor
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(f"{file.path} is no regular file; staging holds nothing else")
-        found, size = hashlib.sha256(), 0
+        found, size, head = hashlib.sha256(), 0, b""
         while block := source.read(_BLOCK):
+            head = head or block
             found.update(block)
             copy.write(block)
             size += len(block)
         copy.flush()
-        outcome = read_instance(copy, size=size, limits=limits)
+        outcome = gate.look(copy, size=size, head=head)
         # No decoder runs here: it is C code, and this process stands beside the signing key.
         seen = sketch(copy, depth=Depth.STRUCTURE) if isinstance(outcome, Accepted) else None
     if isinstance(outcome, Refused):
@@ -126,19 +148,25 @@ def _made_durable(path: Path) -> None:
 def _wire(seen: Seen) -> dict[str, object]:
     common = {"index": seen.index, "digest": seen.digest, "size": seen.size}
     match seen.outcome:
-        case Accepted(instance):
+        case Accepted(instance, warnings):
             drawn = None if seen.sketch is None else sketch_to_wire(seen.sketch)
-            return {**common, "instance": asdict(instance), "sketch": drawn}
-        case Refused(rule, detail):
-            return {**common, "rule": rule, "detail": detail}
+            found = _findings(warnings)
+            return {**common, "instance": asdict(instance), "sketch": drawn, "findings": found}
+        case Refused(rule, detail, findings):
+            return {**common, "rule": rule, "detail": detail, "findings": _findings(findings)}
+
+
+def _findings(found: Sequence[Finding]) -> list[tuple[str, str, int]]:
+    return [(each.rule, each.path, each.count) for each in found]
 
 
 def _seen(wire: dict[str, Any]) -> Seen:
     outcome: Outcome
+    found = tuple(Finding(Rule(rule), path, count) for rule, path, count in wire["findings"])
     if "instance" in wire:
-        outcome = Accepted(Instance(**wire["instance"]))
+        outcome = Accepted(Instance(**wire["instance"]), found)
     else:
-        outcome = Refused(Rule(wire["rule"]), wire["detail"])
+        outcome = Refused(Rule(wire["rule"]), wire["detail"], found)
     drawn = wire.get("sketch")
     known = None if drawn is None else sketch_from_wire(drawn)
     return Seen(wire["index"], wire["digest"], wire["size"], outcome, known)

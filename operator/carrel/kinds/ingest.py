@@ -32,6 +32,33 @@ class UploadState(StrEnum):
     """All files are there; the job may read them."""
 
 
+class DeidentificationOption(StrEnum):
+    """Options of the confidentiality profile (PS3.15 E.3) that let more stand in an image."""
+
+    CLEAN_PIXELS = "CleanPixels"
+    """Text in pixels was removed (113101)."""
+    CLEAN_VISUAL_FEATURES = "CleanVisualFeatures"
+    """Recognisable features were removed, as a face from a head (113102)."""
+    CLEAN_GRAPHICS = "CleanGraphics"
+    """Overlays and annotations were cleaned (113103)."""
+    CLEAN_STRUCTURED_CONTENT = "CleanStructuredContent"
+    """The content of reports was cleaned (113104)."""
+    CLEAN_DESCRIPTORS = "CleanDescriptors"
+    """Descriptions were cleaned of identifying words (113105)."""
+    FULL_DATES = "FullDates"
+    """Dates and times are the true ones (113106)."""
+    MODIFIED_DATES = "ModifiedDates"
+    """Dates and times are shifted, by the same amount for one person (113107)."""
+    PATIENT_CHARACTERISTICS = "PatientCharacteristics"
+    """Sex, age, size, weight and the like are kept (113108)."""
+    DEVICE_IDENTITY = "DeviceIdentity"
+    """Serial numbers and names of devices are kept (113109)."""
+    UIDS = "UIDs"
+    """UIDs are the true ones (113110)."""
+    INSTITUTION_IDENTITY = "InstitutionIdentity"
+    """The institution is named (113112)."""
+
+
 class SealedUpload(Model):
     """What the uploader says was sent, so that a lost file shows."""
 

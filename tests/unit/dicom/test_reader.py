@@ -4,7 +4,6 @@ import importlib.util
 import io
 import random
 import struct
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +23,6 @@ from pydicom.uid import (
 )
 
 from carrel.dicom import READER_LIMITS, Accepted, Instance, Outcome, Refused, Rule, read_instance
-from carrel.dicom.structure import Encoding, walk
 
 
 def image(syntax: str = ExplicitVRLittleEndian) -> FileDataset:
@@ -44,6 +42,7 @@ def image(syntax: str = ExplicitVRLittleEndian) -> FileDataset:
     body.SOPClassUID, body.SOPInstanceUID = CTImageStorage, "2.25.4"
     body.StudyInstanceUID, body.SeriesInstanceUID = "2.25.2", "2.25.3"
     body.Modality, body.PatientID, body.PatientIdentityRemoved = "CT", "SUBJ-1", "YES"
+    body.DeidentificationMethod = "By hand"
     body.InstanceNumber, body.Rows, body.Columns = 7, 2, 2
     body.BitsAllocated = body.BitsStored = 16
     body.HighBit, body.PixelRepresentation, body.SamplesPerPixel = 15, 0, 1
@@ -63,6 +62,13 @@ GOOD = [written(image(syntax)) for syntax in (ExplicitVRLittleEndian, ImplicitVR
 def looked_at(data: bytes, **limits: int) -> Outcome:
     changed = replace(READER_LIMITS, **limits)
     return read_instance(io.BytesIO(data), size=len(data), limits=changed)
+
+
+def refused(data: bytes, **limits: int) -> Refused:
+    """Return the first rule that refuses and its detail, without all findings."""
+    outcome = looked_at(data, **limits)
+    assert isinstance(outcome, Refused)
+    return replace(outcome, findings=())
 
 
 def samples() -> list[Path]:
@@ -114,7 +120,7 @@ def _with(keyword: str, value: object) -> Callable[[FileDataset], None]:
 
 
 @pytest.mark.parametrize(
-    ("change", "refused"),
+    ("change", "expected"),
     [
         (_without("StudyInstanceUID"), Refused(Rule.UID_IS_MISSING, "(0020,000d)")),
         (_without("SeriesInstanceUID"), Refused(Rule.UID_IS_MISSING, "(0020,000e)")),
@@ -140,11 +146,11 @@ def _with(keyword: str, value: object) -> Callable[[FileDataset], None]:
 )
 @pytest.mark.filterwarnings("ignore")  # pydicom warns of the very values under test
 def test_what_is_missing_or_wrong_is_named(
-    change: Callable[[FileDataset], None], refused: Refused
+    change: Callable[[FileDataset], None], expected: Refused
 ) -> None:
     body = image()
     change(body)
-    assert looked_at(written(body)) == refused
+    assert refused(written(body)) == expected
 
 
 @pytest.mark.parametrize(
@@ -176,11 +182,32 @@ def test_a_directory_record_is_refused() -> None:
     assert looked_at(record.read_bytes()) == Refused(Rule.FILE_IS_A_DIRECTORY_RECORD)
 
 
-def test_deflated_data_is_refused_unseen() -> None:
-    data = written(image(DeflatedExplicitVRLittleEndian))
-    assert looked_at(data) == Refused(
-        Rule.TRANSFER_SYNTAX_IS_NOT_ACCEPTED, "deflated explicit VR little endian"
+def test_deflated_data_is_read() -> None:
+    syntax = DeflatedExplicitVRLittleEndian
+    assert looked_at(written(image(syntax))) == Accepted(replace(PASSES, transfer_syntax=syntax))
+
+
+def test_deflated_data_that_grow_too_large_are_refused() -> None:
+    body = image(DeflatedExplicitVRLittleEndian)
+    body.PixelData = bytes(50_000_000)
+    data = written(body)
+    assert len(data) < 60_000
+    assert looked_at(data, inflated_bytes=2**20) == Refused(
+        Rule.HEADER_IS_TOO_LARGE, "deflated data of more than 1,048,576 bytes"
     )
+
+
+@pytest.mark.parametrize(
+    ("more", "detail"),
+    [
+        (b"PK\3\4 an archive", "bytes follow the deflated data"),
+        (None, "the deflated data do not end"),
+    ],
+)
+def test_deflated_data_end_where_the_file_ends(more: bytes | None, detail: str) -> None:
+    data = written(image(DeflatedExplicitVRLittleEndian))
+    data = data[:-20] if more is None else data + more
+    assert looked_at(data) == Refused(Rule.FILE_IS_CORRUPT, detail)
 
 
 def nested(depth: int) -> bytes:
@@ -216,45 +243,12 @@ def test_sequences_nested_deeper_are_refused(depth: int) -> None:
         ({"elements": 3}, Refused(Rule.HEADER_IS_TOO_LARGE, "more than 3 elements")),
         (
             {"header_bytes": 400},
-            Refused(Rule.HEADER_IS_TOO_LARGE, "more than 400 bytes before the pixels"),
+            Refused(Rule.HEADER_IS_TOO_LARGE, "more than 400 bytes outside of pixels"),
         ),
     ],
 )
 def test_a_file_that_asks_too_much_is_refused(limits: dict[str, int], refused: Refused) -> None:
     assert looked_at(written(image()), **limits) == refused
-
-
-def test_every_published_sample_gets_an_answer_and_few_pass() -> None:
-    outcomes = [looked_at(path.read_bytes()) for path in samples()]
-    rules = Counter(each.rule if isinstance(each, Refused) else "accepted" for each in outcomes)
-    assert rules["accepted"] < len(outcomes) / 5
-    assert rules[Rule.IDENTITY_IS_NOT_REMOVED] > 50
-
-
-def test_the_walker_finds_the_pixels_where_pydicom_finds_them() -> None:
-    compared = 0
-    for path in samples():
-        data = path.read_bytes()
-        if not isinstance(looked_at(data), Accepted):
-            continue
-        read = pydicom.dcmread(path)
-        meta = pydicom.filereader.read_file_meta_info(path)
-        start = 132 + 12 + meta.FileMetaInformationGroupLength
-        found = walk(
-            io.BytesIO(data),
-            start=start,
-            size=len(data),
-            encoding=Encoding.EXPLICIT_LITTLE
-            if read.original_encoding[0] is False
-            else Encoding.IMPLICIT_LITTLE,
-            limits=READER_LIMITS,
-        )
-        assert found.pixels_at is not None
-        # An explicit OW or OB header has twelve bytes, an implicit one eight.
-        header = 8 if read.original_encoding[0] else 12
-        assert read["PixelData"].file_tell == found.pixels_at + header
-        compared += 1
-    assert compared > 30
 
 
 @settings(max_examples=400, deadline=None)
