@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from carrel.cli import dataset_figures
+from carrel.cli.dataset_gate import add_gate_commands
 from carrel.cli.dataset_progress import show_gate, show_upload
 from carrel.cluster import Cluster, KindRef, connect
 from carrel.cluster.errors import ClusterError
@@ -43,6 +44,7 @@ def dataset() -> None:
 
 app.command(name="report")(dataset_figures.report)
 app.command(name="catalogue")(dataset_figures.catalogue)
+add_gate_commands(app)
 
 
 @contextmanager
