@@ -37,11 +37,12 @@ check: venv ## Lint, types, floors, unit, property and golden tests; no cluster,
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
-	@$(BIN)/pytest -q -n 2 tests/unit tests/property tests/golden
+	@$(BIN)/pytest -q -n 2 -m 'not long' tests/unit tests/property tests/golden
 
 .PHONY: test
 test: check ## All tests, with the embedded cluster
 	@$(BIN)/carrel demo --instance $(INSTANCE) --port $(PORT)
+	@$(BIN)/pytest -q -n 2 -m long tests/unit tests/property
 	@CARREL_INSTANCE=$(INSTANCE) $(BIN)/pytest -q tests/policies tests/cluster tests/escape tests/golden/charts
 
 .PHONY: generate

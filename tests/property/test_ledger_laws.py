@@ -168,6 +168,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(4))
 def test_a_kill_at_any_moment_loses_no_acknowledged_record(tmp_path: Path, seed: int) -> None:
     stop_after = random.Random(seed).randrange(1, 400)  # noqa: S311 - a moment, no secret

@@ -1,6 +1,6 @@
 """PS3.15 table E.1-1 (2026c): what the Basic Profile does with each attribute, and what excuses.
 
-`confidentiality_profile.tsv` is the table; a test compares it with a maintained package.
+`confidentiality_profile.tsv` is the table; its first lines name the sources.
 """
 
 from dataclasses import dataclass

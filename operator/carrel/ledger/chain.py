@@ -71,11 +71,12 @@ class Chain:
         self._last = found.last
         self._queue: list[Pending] = []
         self._closing = False
-        self._trouble = ""
+        self._ended = ""
+        self._writer = Writer(store)
         for event in self._opening(found):
             self._enqueue(event, record_class=RecordClass.STOP)
         self._thread = threading.Thread(
-            target=self._run, args=(Writer(store),), name=f"ledger-{process}", daemon=True
+            target=self._run, args=(self._writer,), name=f"ledger-{process}", daemon=True
         )
         self._thread.start()
 
@@ -101,7 +102,7 @@ class Chain:
             if not pending.refuse():
                 raise LedgerUnavailableError(
                     f"record_is_not_durable: {event.activity} could not be written within "
-                    f"{patience:g} s ({self._trouble or 'the disk is slow'}); the act that waits "
+                    f"{patience:g} s ({self.trouble or 'the disk is slow'}); the act that waits "
                     "for it does not happen. Make room or mend the disk of the ledger."
                 ) from None
         return pending.record.receipt
@@ -109,7 +110,7 @@ class Chain:
     @property
     def trouble(self) -> str:
         """Why records cannot be written now; empty when they can."""
-        return self._trouble
+        return self._ended or self._writer.trouble
 
     @property
     def head(self) -> Receipt:
@@ -150,7 +151,7 @@ class Chain:
                 )
             if len(self._queue) >= LARGEST_BACKLOG and record_class is not RecordClass.STOP:
                 raise LedgerUnavailableError(
-                    f"backlog_is_full: {LARGEST_BACKLOG:,} records wait ({self._trouble}). Make "
+                    f"backlog_is_full: {LARGEST_BACKLOG:,} records wait ({self.trouble}). Make "
                     "room or mend the disk of the ledger."
                 )
             record = chained(event, after=self._last)
@@ -193,7 +194,7 @@ class Chain:
             self._write_until_closed(writer)
         finally:
             if not self._closing:
-                self._trouble = "the writing thread has ended; restart the process"
+                self._ended = "the writing thread has ended; restart the process"
             writer.close()
 
     def _write_until_closed(self, writer: Writer) -> None:
@@ -202,7 +203,6 @@ class Chain:
         while True:
             closing = self._collect(writer, until=min(beat, writer.due))
             trouble = writer.step(force=closing)
-            self._trouble = trouble.reason if trouble else ""
             if trouble:
                 retries -= closing
                 if retries == 0:

@@ -82,6 +82,12 @@ class Writer:
         """Accept records to write, in order."""
         self._unwritten.extend(pending)
 
+    @property
+    def trouble(self) -> str:
+        """What prevents writing, from any thread; it ends before anybody's wait does."""
+        trouble = self._trouble
+        return trouble.reason if trouble else ""
+
     def pop_delay(self) -> Delay | None:
         """Return the delay that ended since the last call."""
         delay, self._delay = self._delay, None

@@ -282,6 +282,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.long
 def test_killed_at_any_moment_it_forwards_each_event_once(scene: Scene) -> None:
     chance, number = random.Random(4), 0  # noqa: S311 - the same moments each time
     for round_ in range(4):

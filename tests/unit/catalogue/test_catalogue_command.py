@@ -26,6 +26,7 @@ PROFILE = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_folder_gets_a_record_and_a_list_of_what_is_missing(tmp_path: Path) -> None:
     write_demo_data(tmp_path / "sample")
     out, given = tmp_path / "record.jsonld", tmp_path / "given.yaml"

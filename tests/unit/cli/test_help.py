@@ -31,6 +31,7 @@ def test_every_command_shows_an_example_of_itself(command: str) -> None:
     assert command in example
 
 
+@pytest.mark.long
 def test_the_shell_completes_a_command() -> None:
     asked = {"_CARREL_COMPLETE": "complete_bash", "COMP_WORDS": "carrel gr", "COMP_CWORD": "1"}
     done = subprocess.run(

@@ -60,6 +60,7 @@ def test_no_published_file_passes_as_it_is() -> None:
     assert len(public_files()) > 200
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")  # pydicom warns of old samples
 def test_every_published_instance_passes_once_cleaned() -> None:
     gate = Gate(policy=PUBLISHED, limits=READER_LIMITS)

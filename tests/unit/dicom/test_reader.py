@@ -251,6 +251,7 @@ def test_a_file_that_asks_too_much_is_refused(limits: dict[str, int], refused: R
     assert looked_at(written(image()), **limits) == refused
 
 
+@pytest.mark.long
 @settings(max_examples=400, deadline=None)
 @given(st.sampled_from(GOOD), st.data())
 def test_no_mutation_of_a_header_raises(good: bytes, data: st.DataObject) -> None:
@@ -273,6 +274,7 @@ def test_no_garbage_behind_the_mark_raises(garbage: bytes) -> None:
     assert isinstance(looked_at(bytes(128) + b"DICM" + garbage), Refused)
 
 
+@pytest.mark.long
 def test_no_detail_tells_a_value_from_the_file() -> None:
     seeded = random.Random(1)  # noqa: S311 - a repeatable choice, no secret
     body = image()

@@ -203,6 +203,7 @@ def test_fewer_fragments_than_frames_are_too_few() -> None:
 GOOD = [written(image(each)) for each in (ExplicitVRLittleEndian, ImplicitVRLittleEndian)]
 
 
+@pytest.mark.long
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from([*GOOD, compressed([b"\xff\x4f one "], claimed=1)]), st.data())
 def test_no_mutation_raises(good: bytes, data: st.DataObject) -> None:

@@ -94,6 +94,7 @@ def test_a_child_waits_until_its_gate_is_open(instance: Instance) -> None:
     wait_for(lambda: bool(told(instance)["waiting"]["running"]))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("running")
 def test_a_child_that_fails_is_tried_again_with_longer_and_longer_pauses(
     instance: Instance,

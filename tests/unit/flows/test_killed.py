@@ -46,6 +46,7 @@ async def _ends(world: World) -> None:
 STORIES: dict[str, Story] = {"starts": _starts, "ends": _ends}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("story", STORIES)
 async def test_killed_at_every_write_the_operator_ends_in_the_same_place(story: str, moment: str):

@@ -205,6 +205,7 @@ async def chained_by_a_process(
             await chain.append(event, record_class=record_class)
 
 
+@pytest.mark.long
 async def test_a_chain_arrives_whole_and_once_through_lost_answers_and_restarts(
     tmp_path: Path,
 ) -> None:
@@ -265,9 +266,11 @@ async def test_a_chain_that_was_cut_off_goes_beside_what_the_log_holds(tmp_path:
 async def test_the_logs_own_chain_comes_into_the_log(tmp_path: Path) -> None:
     log = open_log(tmp_path / "log", KEY)
     with open_chain(tmp_path / "own", process="ledgerd", clock=CLOCK) as chain:
+        heard = Event(activity=Activity.HEARTBEAT, time=NOW, actor="ledgerd")
+        await chain.append(heard, record_class=RecordClass.BEFORE)
         intake = Intake(log, chain, CLOCK, pod_node={}.get)
         await forwarded(
             Forwarder(tmp_path / "own", process="ledgerd", door=OwnDoor(intake), clock=CLOCK)
         )
     log.close()
-    assert [sequence for _, sequence in leaves(tmp_path)] == [1]
+    assert [sequence for _, sequence in leaves(tmp_path)] == [1, 2]

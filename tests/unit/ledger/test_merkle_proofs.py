@@ -146,6 +146,7 @@ def test_a_tree_of_70000_has_the_tiles_of_the_example() -> None:
     assert (full, partial) == ([273, 1, 0], [(0, 273, 112), (1, 1, 17), (2, 0, 1)])
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(0, 700), min_size=1, max_size=6))
 def test_a_tree_grown_in_any_steps_has_the_same_tiles_and_root(steps: list[int]) -> None:

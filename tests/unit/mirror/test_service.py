@@ -74,6 +74,7 @@ async def test_a_file_and_its_metadata_come_as_the_index_has_them(mirror: Mirror
     assert (status, part) == (206, TINY[:4])
 
 
+@pytest.mark.long
 async def test_two_hundred_who_ask_at_once_are_one_request_outside(
     mirror: MirrorWorld, index: PackageIndex
 ) -> None:
@@ -202,6 +203,7 @@ async def run(*command: str) -> tuple[int, str]:
     return process.returncode or 0, said.decode()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("speaks_json", [True, False], ids=["PEP 691", "PEP 503"])
 @pytest.mark.parametrize("installer", ["pip", "uv"])
 async def test_installers_install_what_is_listed_with_what_it_needs(

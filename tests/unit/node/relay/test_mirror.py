@@ -167,6 +167,7 @@ async def get(url: str, *, accept: str = "*/*", method: str = "GET") -> tuple[in
         return got.status, await got.text()
 
 
+@pytest.mark.long
 async def test_pip_installs_what_is_listed_and_the_mirror_learns_nothing_else(
     tmp_path: Path, site: Site
 ):
@@ -179,6 +180,7 @@ async def test_pip_installs_what_is_listed_and_the_mirror_learns_nothing_else(
     assert here.refusals() == []
 
 
+@pytest.mark.long
 async def test_a_person_who_installs_what_is_not_listed_reads_the_rule_and_what_to_do(
     tmp_path: Path, site: Site
 ):
@@ -191,6 +193,7 @@ async def test_a_person_who_installs_what_is_not_listed_reads_the_rule_and_what_
     assert {rule for _, rule in here.refusals()} == {"egress.package_not_listed"}
 
 
+@pytest.mark.long
 async def test_a_version_asked_by_number_leads_to_carrel_why(tmp_path: Path, site: Site):
     async with recorder(tmp_path), place(tmp_path, site) as here:
         code, said = await pip(here.url, tmp_path / "target", "secret-data==1.2")
@@ -216,6 +219,7 @@ async def test_without_a_recorder_nothing_is_let_through(tmp_path: Path, site: S
     assert site.asked == []
 
 
+@pytest.mark.long
 async def test_the_budget_of_a_day_ends_and_is_kept_over_a_restart(tmp_path: Path, site: Site):
     async with recorder(tmp_path):
         async with place(tmp_path, site) as here:

@@ -185,6 +185,7 @@ async def test_while_the_recorder_is_away_nothing_is_lost_and_everything_refused
     assert (place.telling.untold, place.telling.told) == (0, 4)
 
 
+@pytest.mark.long
 def test_more_names_than_can_wait_are_told_as_one_with_the_exact_count(tmp_path: Path):
     telling = Telling(tmp_path, clock=FixedClock(NOW))
     resolver = Resolver(
