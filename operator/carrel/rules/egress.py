@@ -188,7 +188,8 @@ def _endpoint(attempt: Connection) -> str:
     return f"{attempt.protocol} {host}:{attempt.port}"
 
 
-_INDEX_HOSTS = ("pypi.example", "python.org")
+_INDEX_LABELS = frozenset({"pypi", "python"})
+"""Parts of the names under which public indexes of packages are known."""
 
 
 def _name(attempt: NameLookup, policy: EgressRules) -> Ruling:
@@ -198,7 +199,7 @@ def _name(attempt: NameLookup, policy: EgressRules) -> Ruling:
         return _allowed(EgressRule.LOOPBACK, f"{shown!r} is the workspace itself (RFC 6761).")
     if name and name == attempt.own_name.removesuffix(".").lower():
         return _allowed(EgressRule.OWN_NAME, f"{shown!r} is the workspace itself.")
-    if any(name == host or name.endswith("." + host) for host in _INDEX_HOSTS):
+    if _INDEX_LABELS & set(name.split(".")):
         todo = "Install with pip or uv as they are set up here: they ask the site's mirror. "
     else:
         todo = "Nothing outside can be reached by name. "
