@@ -30,12 +30,13 @@ def test_what_is_printed_is_what_the_registry_holds(places: Places, certificate:
     with serving(certificate[0], key=certificate[1]) as registry:
         (pushed,) = push(built, registry=f"{registry.host}/site/", places=places)
         ((name, manifest),) = registry.manifests.items()
+        held = {f"sha256:{blob}" for blob in registry.blobs}
     assert name == f"site/carrel/base:{built[0].content}"
     digest = sha256(manifest).hexdigest()
     assert pushed.reference == f"{registry.host}/site/carrel/base@sha256:{digest}"
     document = json.loads(manifest)
     asked = {part["digest"] for part in (document["config"], *document["layers"])}
-    assert asked == {f"sha256:{blob}" for blob in registry.blobs}
+    assert asked == held
 
 
 def test_a_registry_that_is_not_there_is_one_clear_error(places: Places):
