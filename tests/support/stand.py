@@ -13,7 +13,7 @@ from carrel.cluster.refs import POD
 from carrel.flows.clock import FixedClock, SystemClock
 from carrel.kinds.node_report import NodeReportStatus
 from carrel.kinds.resource import Condition
-from carrel.ledger import Chain, Keyring, open_chain
+from carrel.ledger import Activity, Chain, Keyring, open_chain
 from carrel.node import proof
 from carrel.node.agent import WORKSPACE, Agent
 from carrel.node.health import Health
@@ -125,8 +125,9 @@ class Stand:
         return found.reason if found else ""
 
     def recorded(self) -> list[str]:
-        """Return the activities in the ledger's files."""
-        return [event["activity"] for event in self.events()]
+        """Return the activities in the ledger's files, signs of life aside."""
+        happened = [event["activity"] for event in self.events()]
+        return [activity for activity in happened if activity != Activity.HEARTBEAT]
 
     def told(self) -> list[JSON]:
         """Return what the recorder wrote."""
