@@ -253,7 +253,9 @@ class Desk:
         found = await sandbox.load(was_locked=True, remembered=self._said.digest)
         self._check_at = asyncio.get_running_loop().time() + CHECK_SECONDS
         if not found.tampered:
-            self._say(replace(self._said, digest=found.digest, denied=await sandbox.denied()))
+            # Before `_said` is read: the gate may pass, and be told, while the kernel is asked.
+            denied = await sandbox.denied()
+            self._say(replace(self._said, digest=found.digest, denied=denied))
             await self._look()
             return
         changed = not_loaded("Tampered", "The lock was changed from outside and is loaded again.")

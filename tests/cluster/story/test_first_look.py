@@ -40,6 +40,7 @@ async def test_it_is_ready_and_says_so(workspace: Workspace):
         "HomeReady": "True",
         "PolicyEnforced": "True",
         "Locked": "True",
+        "EgressRecorded": "True",
         "Started": "True",
         "Ready": "True",
         "SelfChecked": "True",
