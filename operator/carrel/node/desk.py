@@ -7,7 +7,6 @@ from datetime import datetime
 from pathlib import Path
 
 from carrel.kinds.grant import OnRecorderLoss
-from carrel.kinds.node_report import NodeReportStatus
 from carrel.kinds.resource import Digest
 from carrel.kinds.workspace import StartStep
 from carrel.ledger import Activity, LedgerError, RecordClass
@@ -253,8 +252,7 @@ class Desk:
         found = await sandbox.load(was_locked=True, remembered=self._said.digest)
         self._check_at = asyncio.get_running_loop().time() + CHECK_SECONDS
         if not found.tampered:
-            # Before `_said` is read: the gate may pass, and be told, while the kernel is asked.
-            denied = await sandbox.denied()
+            denied = await sandbox.denied()  # first: the gate may be told while the kernel is asked
             self._say(replace(self._said, digest=found.digest, denied=denied))
             await self._look()
             return
@@ -378,10 +376,8 @@ class Desk:
     def _say(self, said: Said) -> None:
         self._said = said
         if self._about is not None:
-            status: NodeReportStatus = said.status(
-                pod_uid=self._pod.uid, steps=tuple(self._steps.values())
-            )
-            self._site.reporter.say(self._about, status)
+            steps = tuple(self._steps.values())
+            self._site.reporter.say(self._about, said.status(pod_uid=self._pod.uid, steps=steps))
 
     async def _record(self, activity: Activity, **detail: str | int) -> None:
         event = self._site.event(activity, self._pod, grant=self._grant, **detail)
