@@ -9,16 +9,15 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from carrel.cluster import JSON
-from carrel.kinds.grant import OnRecorderLoss
 from carrel.ledger import Keyring, Sealed, verify
 from carrel.node import nft
 from carrel.node.account import Outcome
-from carrel.node.handover import Binding
 from carrel.node.holder import Holder
 from carrel.node.netns import NetworkNamespace
 from carrel.node.nft import lock_of
@@ -26,6 +25,7 @@ from carrel.node.recording import Recording
 from carrel.render.nft import Counts, WireLayer
 from support.attempts import ATTEMPTS
 from support.ground import Ground, ground
+from support.loopback import STROKE
 from support.stand import recorder, recording, said
 
 pytestmark = pytest.mark.root
@@ -33,22 +33,7 @@ pytestmark = pytest.mark.root
 KILLS = int(os.environ.get("CARREL_RECORDER_KILLS", "3"))
 """A small count; the soak asks for 300."""
 POD = "0c5f7a4e-0000-4000-8000-000000000001"
-BINDING = Binding(
-    pod_uid=POD,
-    node="node-1",
-    boot_id="boot",
-    netns=1,
-    namespace="ws-stroke",
-    workspace="ws-stroke",
-    workspace_uid="uid-1",
-    grant="stroke",
-    grant_uid="grant-1",
-    researcher="alice",
-    egress_policy="nothing",
-    egress_policy_digest="sha256:" + "0" * 64,
-    egress_policy_spec="",
-    on_recorder_loss=OnRecorderLoss.CLOSE_EGRESS,
-)
+BINDING = replace(STROKE, pod_uid=POD, netns=1)
 
 _SEND = """
 import socket, sys

@@ -13,30 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from carrel.node.handover import Binding, Handover, Kind, OnRecorderLoss
+from carrel.node.handover import Handover, Kind
 from carrel.node.netns import NetworkNamespace
 from support.ground import Space, space
+from support.loopback import BINDING
 from support.stand import until
 
 pytestmark = pytest.mark.root
 
-POD = "6f0f4d8e-2f5f-4f6d-9b3c-1f1b7a6c2d10"
-BINDING = Binding(
-    pod_uid=POD,
-    node="node-1",
-    boot_id="5d6f9c64-6b22-4a65-bb1f-0a4ed57fd3a1",
-    netns=4026532000,
-    namespace="ws-ada",
-    workspace="ws-ada",
-    workspace_uid="b7d0c5cc-4f5c-4b1c-9f9a-6c5be8f9d2a1",
-    grant="brain-mri",
-    grant_uid="0b5f3c52-9a1e-4b40-8f6f-1df8f1f3a001",
-    researcher="ada",
-    egress_policy="nothing",
-    egress_policy_digest="sha256:" + "0" * 64,
-    egress_policy_spec='{"title": "Nothing leaves", "allow": "Nothing"}',
-    on_recorder_loss=OnRecorderLoss.CLOSE_EGRESS,
-)
+POD = BINDING.pod_uid
 ASK = """
 import dns.message, dns.query, sys
 query = dns.message.make_query(sys.argv[1], "TXT", use_edns=0)

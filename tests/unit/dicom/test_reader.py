@@ -12,7 +12,7 @@ import pydicom
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.dataset import FileDataset
 from pydicom.uid import (
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
@@ -23,37 +23,15 @@ from pydicom.uid import (
 )
 
 from carrel.dicom import READER_LIMITS, Accepted, Instance, Outcome, Refused, Rule, read_instance
+from support.dicom_image import bare_image, written
 
 
 def image(syntax: str = ExplicitVRLittleEndian) -> FileDataset:
     """Return a small image that passes."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = CTImageStorage
-    meta.MediaStorageSOPInstanceUID = pydicom.uid.UID("2.25.4")
-    meta.TransferSyntaxUID = pydicom.uid.UID(syntax)
-    body = FileDataset(
-        "",
-        Dataset(),
-        preamble=b"\0" * 128,
-        file_meta=meta,
-        is_implicit_VR=syntax == ImplicitVRLittleEndian,
-        is_little_endian=syntax != ExplicitVRBigEndian,
-    )
-    body.SOPClassUID, body.SOPInstanceUID = CTImageStorage, "2.25.4"
-    body.StudyInstanceUID, body.SeriesInstanceUID = "2.25.2", "2.25.3"
-    body.Modality, body.PatientID, body.PatientIdentityRemoved = "CT", "SUBJ-1", "YES"
+    body = bare_image(syntax)
+    body.PatientIdentityRemoved = "YES"
     body.DeidentificationMethod = "By hand"
-    body.InstanceNumber, body.Rows, body.Columns = 7, 2, 2
-    body.BitsAllocated = body.BitsStored = 16
-    body.HighBit, body.PixelRepresentation, body.SamplesPerPixel = 15, 0, 1
-    body.PixelData = b"\1\2\3\4\5\6\7\x08"
     return body
-
-
-def written(body: FileDataset) -> bytes:
-    data = io.BytesIO()
-    body.save_as(data, enforce_file_format=True)
-    return data.getvalue()
 
 
 GOOD = [written(image(syntax)) for syntax in (ExplicitVRLittleEndian, ImplicitVRLittleEndian)]

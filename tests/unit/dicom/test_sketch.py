@@ -8,7 +8,7 @@ import pydicom
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.dataset import Dataset, FileDataset
 from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
 from pydicom.uid import (
@@ -21,41 +21,19 @@ from pydicom.uid import (
 
 from carrel.dicom.frames import Decoding, Pixels
 from carrel.dicom.sketch import Depth, Sketch, sketch
+from support.dicom_image import bare_image, written
 
 
 def image(syntax: str = ExplicitVRLittleEndian) -> FileDataset:
     """Return an image of which everything is known."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = CTImageStorage
-    meta.MediaStorageSOPInstanceUID = pydicom.uid.UID("2.25.4")
-    meta.TransferSyntaxUID = pydicom.uid.UID(syntax)
-    body = FileDataset(
-        "",
-        Dataset(),
-        preamble=b"\0" * 128,
-        file_meta=meta,
-        is_implicit_VR=syntax == ImplicitVRLittleEndian,
-        is_little_endian=syntax != ExplicitVRBigEndian,
-    )
-    body.SOPClassUID, body.SOPInstanceUID = CTImageStorage, "2.25.4"
-    body.StudyInstanceUID, body.SeriesInstanceUID = "2.25.2", "2.25.3"
-    body.Modality, body.PatientID, body.PatientSex = "CT", "SUBJ-1", "F"
+    body = bare_image(syntax)
+    body.PatientSex = "F"
     body.PatientAge, body.Manufacturer, body.BodyPartExamined = "061Y", "ACME", "CHEST"
     body.AcquisitionDate, body.ProtocolName, body.InstitutionName = "20200101", "Lung", "Site A"
-    body.InstanceNumber, body.Rows, body.Columns = 7, 2, 2
     body.ImagePositionPatient, body.PixelSpacing = [1, 2, 3.5], [0.5, 0.25]
     body.ImageOrientationPatient, body.SliceThickness = [1, 0, 0, 0, 1, 0], 2.5
-    body.BitsAllocated = body.BitsStored = 16
-    body.HighBit, body.PixelRepresentation, body.SamplesPerPixel = 15, 0, 1
     body.PhotometricInterpretation = "MONOCHROME2"
-    body.PixelData = b"\1\2\3\4\5\6\7\x08"
     return body
-
-
-def written(body: FileDataset) -> bytes:
-    data = io.BytesIO()
-    body.save_as(data, enforce_file_format=True)
-    return data.getvalue()
 
 
 def sketched(data: bytes, *, depth: Depth = Depth.DECODED) -> Sketch | None:

@@ -11,33 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from carrel.kinds.egress import EgressAllowance, EgressPolicySpec
-from carrel.node.handover import Binding, OnRecorderLoss
-from carrel.node.relay.desk import Desk
-from carrel.node.relay.http import serve_http
 from carrel.render.desk_wire import desk_wire
-from carrel.rules.egress import egress_rules
+from support import loopback
 
 pytestmark = pytest.mark.loopback
 
 LIBRARY = Path(__file__).parents[3] / "images/workspace/notebook/src"
-SPEC = EgressPolicySpec(title="Nothing leaves", allow=EgressAllowance.NOTHING)
-BINDING = Binding(
-    pod_uid="6f0f4d8e-2f5f-4f6d-9b3c-1f1b7a6c2d10",
-    node="node-1",
-    boot_id="5d6f9c64-6b22-4a65-bb1f-0a4ed57fd3a1",
-    netns=4026532000,
-    namespace="ws-ada",
-    workspace="ws-ada",
-    workspace_uid="b7d0c5cc-4f5c-4b1c-9f9a-6c5be8f9d2a1",
-    grant="brain-mri",
-    grant_uid="0b5f3c52-9a1e-4b40-8f6f-1df8f1f3a001",
-    researcher="ada",
-    egress_policy="nothing",
-    egress_policy_digest="sha256:" + "0" * 64,
-    egress_policy_spec="",
-    on_recorder_loss=OnRecorderLoss.CLOSE_EGRESS,
-)
 REFUSAL = {
     "first": "2026-03-02T09:00:00.000Z",
     "last": "2026-03-02T09:00:05.000Z",
@@ -69,22 +48,8 @@ shell.call("open everything")
 async def desk(folder: Path, *refusals: object) -> AsyncIterator[str]:
     path = folder / "pod.json"
     path.write_text(json.dumps({"refusals": refusals, "lost": 2, "total": 5}))
-    listener = socket.create_server(("127.0.0.1", 0))
-    listener.setblocking(False)
-    made = Desk(
-        BINDING,
-        own_name="workspace",
-        policy=egress_rules("nothing", SPEC),
-        spec=SPEC,
-        refusals=path,
-    )
-    task = asyncio.create_task(serve_http(listener, made.answer))
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        listener.close()
+    async with loopback.desk(path) as address:
+        yield address
 
 
 async def ask(address: str, *arguments: str, source: str = COMMAND) -> tuple[int, str, str]:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from carrel.kinds.grant import OnRecorderLoss
 from carrel.node.handover import (
     SOCKET,
     Binding,
@@ -23,23 +22,9 @@ from carrel.node.handover import (
     receive,
 )
 from carrel.node.holder import Holder
+from support.loopback import STROKE
 
-BINDING = Binding(
-    pod_uid="0a-1",
-    node="node-1",
-    boot_id="boot",
-    netns=4026531840,
-    namespace="ws-stroke",
-    workspace="ws-stroke",
-    workspace_uid="uid-1",
-    grant="stroke",
-    grant_uid="grant-1",
-    researcher="alice",
-    egress_policy="nothing",
-    egress_policy_digest="sha256:" + "0" * 64,
-    egress_policy_spec="",
-    on_recorder_loss=OnRecorderLoss.CLOSE_EGRESS,
-)
+BINDING = replace(STROKE, pod_uid="0a-1", netns=4026531840)
 
 
 @asynccontextmanager

@@ -2,39 +2,17 @@
 
 import asyncio
 import json
-import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from carrel.kinds.egress import EgressAllowance, EgressPolicySpec
-from carrel.node.handover import Binding, OnRecorderLoss
-from carrel.node.relay.desk import Desk
-from carrel.node.relay.http import MOST_CONNECTIONS, serve_http
-from carrel.rules.egress import egress_rules
+from carrel.node.relay.http import MOST_CONNECTIONS
+from support.loopback import desk
 
 pytestmark = pytest.mark.loopback
 
-SPEC = EgressPolicySpec(title="Nothing leaves", allow=EgressAllowance.NOTHING)
-BINDING = Binding(
-    pod_uid="6f0f4d8e-2f5f-4f6d-9b3c-1f1b7a6c2d10",
-    node="node-1",
-    boot_id="5d6f9c64-6b22-4a65-bb1f-0a4ed57fd3a1",
-    netns=4026532000,
-    namespace="ws-ada",
-    workspace="ws-ada",
-    workspace_uid="b7d0c5cc-4f5c-4b1c-9f9a-6c5be8f9d2a1",
-    grant="brain-mri",
-    grant_uid="0b5f3c52-9a1e-4b40-8f6f-1df8f1f3a001",
-    researcher="ada",
-    egress_policy="nothing",
-    egress_policy_digest="sha256:" + "0" * 64,
-    egress_policy_spec=SPEC.model_dump_json(by_alias=True),
-    on_recorder_loss=OnRecorderLoss.CLOSE_EGRESS,
-)
 REFUSAL = {
     "first": "2026-03-02T09:00:00.000Z",
     "last": "2026-03-02T09:00:05.000Z",
@@ -48,26 +26,6 @@ REFUSAL = {
     "sentence": "Nothing is open.",
     "todo": "Ask.",
 }
-
-
-@asynccontextmanager
-async def desk(refusals: Path) -> AsyncIterator[str]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    listener.setblocking(False)
-    made = Desk(
-        BINDING,
-        own_name="workspace",
-        policy=egress_rules("nothing", SPEC),
-        spec=SPEC,
-        refusals=refusals,
-    )
-    task = asyncio.create_task(serve_http(listener, made.answer))
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        listener.close()
 
 
 async def ask(url: str, *, method: str = "GET") -> tuple[int, dict[str, object]]:
