@@ -50,6 +50,11 @@ class ControlPlane:
     """How it was started."""
     log: Path
 
+    controllers_command: list[str]
+    """How the kube-controller-manager is started."""
+    controllers: subprocess.Popen[bytes] | None = None
+    """The kube-controller-manager, while there is one."""
+
     def stop_server(self) -> None:
         """Take the API server away; etcd keeps what it held."""
         self.server.kill()
@@ -58,6 +63,22 @@ class ControlPlane:
     def start_server(self) -> None:
         """Bring it back."""
         self.server = _spawn(self.command, self.log)
+
+    def start_controllers(self) -> None:
+        """Start Kubernetes' own controllers, or have them begin anew.
+
+        After a server that was away for long, their watches pause for as long again: what
+        comes next would wait for them and not for us.
+        """
+        self.stop_controllers()
+        log = self.log.with_name("controllers.log")
+        self.controllers = _spawn(self.controllers_command, log)
+
+    def stop_controllers(self) -> None:
+        """End the controllers, if there are any."""
+        if self.controllers is not None:
+            self.controllers.kill()
+            self.controllers.wait()
 
 
 @contextmanager
@@ -74,11 +95,13 @@ def control_plane(*, controllers: bool = True) -> Iterator[ControlPlane]:
             server=_spawn(commands["apiserver"], root / "apiserver.log"),
             command=commands["apiserver"],
             log=root / "apiserver.log",
+            controllers_command=commands["controllers"],
         )
         stack.callback(server.stop_server)
         asyncio.run(_prepare(server.kubeconfig))
         if controllers:
-            _start(stack, commands["controllers"], root / "controllers.log")
+            server.start_controllers()
+            stack.callback(server.stop_controllers)
         yield server
 
 

@@ -260,6 +260,7 @@ async def test_the_server_away_for_a_while_delays_and_loses_nothing(
     await cluster.patch(desk.grant, {"spec": {"state": "Suspended"}}, manager="admin")
     await eventually(desk.gone, within=180, what="no pod")
     assert (await operator.healthz())[0] == 200
+    plane.start_controllers()
 
 
 async def test_a_revoked_grant_leaves_nothing(cluster: Cluster, operator: Process):
