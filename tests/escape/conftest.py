@@ -7,14 +7,14 @@ import pytest
 from support import arms
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def workspace() -> arms.Arm:
-    """Return the workspace that the demo left running."""
+    """Return the workspace that the demo left running, in the pod that it has now."""
     return arms.workspace()
 
 
 @pytest.fixture(scope="session")
-def control(workspace: arms.Arm) -> Iterator[arms.Arm]:
+def control() -> Iterator[arms.Arm]:
     """Run the workspace's image without any lock, for as long as the tests run."""
-    with arms.control(workspace) as made:
+    with arms.control(arms.workspace()) as made:
         yield made

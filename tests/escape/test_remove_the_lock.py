@@ -1,8 +1,11 @@
 """Attack: somebody with root on the node flushes every rule of a workspace."""
 
+from collections.abc import Iterator
+
 import pytest
 
-from support.arms import Arm, as_node_root, packets, until
+from carrel.embedded import kubectl
+from support.arms import Arm, as_node_root, packets, ready, stands_still, until
 
 pytestmark = pytest.mark.cluster
 
@@ -22,9 +25,22 @@ def test_a_removed_rule_set_stays_removed_where_no_agent_watches(control: Arm) -
     assert as_node_root(control, "nft", "list", "tables") == ""
 
 
-def test_the_lock_is_back_within_seconds_and_nothing_got_out(workspace: Arm) -> None:
-    arrived = packets(workspace.instance)
-    as_node_root(workspace, "nft", "flush", "ruleset")
-    until(lambda: "carrel_lock" in as_node_root(workspace, "nft", "list", "tables"), seconds=10)
-    assert workspace.python(CONNECT) == "ConnectionRefusedError"
-    assert packets(workspace.instance) == arrived
+@pytest.fixture
+def doomed(workspace: Arm) -> Iterator[Arm]:
+    """Return a workspace that may come to harm; it gets a new pod afterwards."""
+    yield workspace
+    kubectl(
+        workspace.instance,
+        *("delete", "pod", "-n", workspace.namespace, workspace.pod, "--timeout=120s"),
+    )
+    until(lambda: ready(workspace.namespace, but=workspace.uid), seconds=180)
+
+
+def test_the_lock_is_back_within_seconds_and_nothing_got_out(doomed: Arm) -> None:
+    arrived = packets(doomed.instance)
+    as_node_root(doomed, "nft", "flush", "ruleset")
+    until(lambda: "carrel_lock" in as_node_root(doomed, "nft", "list", "tables"), seconds=10)
+    assert as_node_root(doomed, "python3", "-c", CONNECT).strip() == "ConnectionRefusedError"
+    assert packets(doomed.instance) == arrived
+    # Who changed the rules may have more in mind: its programs stand still.
+    until(lambda: stands_still(doomed), seconds=10)

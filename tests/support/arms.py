@@ -105,6 +105,25 @@ def as_node_root(arm: Arm, *command: str) -> str:
     return done.stdout
 
 
+def ready(namespace: str, *, but: str) -> bool:
+    """Whether a namespace has a Ready workspace in another pod than the one of this UID."""
+    listing = kubectl(
+        instance(), "get", "pods", "-n", namespace, "-l", "carrel.dev/role=workspace", "-o", "json"
+    )
+    found = json.loads(listing)["items"]
+    return any(_is_ready(each) and each["metadata"]["uid"] != but for each in found)
+
+
+def stands_still(arm: Arm) -> bool:
+    """Whether everything in a pod is frozen, as the kernel says."""
+    script = (
+        f"cat $(find /sys/fs/cgroup -path '*{arm.uid}/freezer.state' "
+        f"-o -path '*{arm.uid}/cgroup.freeze')"
+    )
+    said = run_inside(arm.instance, ["sh", "-c", script]).stdout.split()
+    return "FROZEN" in said or "1" in said
+
+
 def until(holds: Callable[[], bool], *, seconds: float) -> None:
     """Wait until something holds."""
     ends = time.monotonic() + seconds

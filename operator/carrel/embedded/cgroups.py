@@ -1,6 +1,8 @@
 """Control groups of an instance: one below each root, under both versions."""
 
+import errno
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -8,6 +10,7 @@ from typing import Final
 from carrel.embedded.instance import Instance
 
 _ROOT: Final = Path("/sys/fs/cgroup")
+_SECONDS_TO_END: Final = 10.0
 _V2_CONTROLLERS: Final = ("cpuset", "cpu", "io", "memory", "hugetlb", "pids")
 
 
@@ -35,11 +38,43 @@ def make(instance: Instance) -> None:
 
 
 def remove(instance: Instance) -> None:
-    """Remove the instance's groups, deepest first; no process may be left in them."""
-    for root in _roots():
-        top = root / instance.cgroup
+    """Remove the instance's groups, deepest first, as the last processes in them end.
+
+    A pod that stands still (its lock was changed, say) does not even end when it is killed:
+    everything is let go first.
+
+    Raises
+    ------
+    OSError
+        When a process is still there after 10 s.
+    """
+    tops = [root / instance.cgroup for root in _roots()]
+    for top in tops:
+        _thaw(top)
+    ends = time.monotonic() + _SECONDS_TO_END
+    for top in tops:
         for folder, _, _ in os.walk(top, topdown=False):
-            Path(folder).rmdir()
+            _remove(Path(folder), ends=ends)
+
+
+def _thaw(top: Path) -> None:
+    # From the top: on version 1 a group stands still for as long as one above it does.
+    for folder, _, files in os.walk(top):
+        for name, moving in (("freezer.state", "THAWED"), ("cgroup.freeze", "0")):
+            if name in files:
+                Path(folder, name).write_text(moving, encoding="ascii")
+
+
+def _remove(group: Path, *, ends: float) -> None:
+    while True:
+        try:
+            group.rmdir()
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() >= ends:
+                raise
+            time.sleep(0.05)  # noqa: TID251 - version 1 tells nobody that a group is empty
+        else:
+            return
 
 
 def exists(instance: Instance) -> bool:
