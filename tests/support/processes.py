@@ -7,9 +7,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 import aiohttp
@@ -18,11 +19,15 @@ from support.examples import PLATFORM_IMAGE
 
 T = TypeVar("T")
 
+_NOTHING_ELSE: Mapping[str, str] = MappingProxyType({})
+
 
 class Process:
     """`python -m carrel.<part>` against an API server."""
 
-    def __init__(self, part: str, *, kubeconfig: Path, folder: Path) -> None:
+    def __init__(
+        self, part: str, *, kubeconfig: Path, folder: Path, site: Mapping[str, str] = _NOTHING_ELSE
+    ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
@@ -39,6 +44,7 @@ class Process:
             "CARREL_METRICS_PORT": str(self.port),
             "CARREL_AUDIT_SECONDS": "10",
             "CARREL_KUBECONFIG": str(kubeconfig),
+            **site,
         }
         self.log = folder / f"{part}.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -81,9 +87,11 @@ class Process:
 
 
 @contextmanager
-def running(part: str, *, kubeconfig: Path, folder: Path) -> Iterator[Process]:
-    """Run a process for the time of a test."""
-    process = Process(part, kubeconfig=kubeconfig, folder=folder)
+def running(
+    part: str, *, kubeconfig: Path, folder: Path, site: Mapping[str, str] = _NOTHING_ELSE
+) -> Iterator[Process]:
+    """Run a process for the time of a test, at a site with these settings."""
+    process = Process(part, kubeconfig=kubeconfig, folder=folder, site=site)
     process.start()
     try:
         yield process

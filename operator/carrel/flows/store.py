@@ -37,7 +37,7 @@ from carrel.kinds import (
     Workspace,
     WorkspaceClass,
 )
-from carrel.render.labels import VIEWS
+from carrel.render.labels import HOME, VIEWS
 
 GRANTS = KindRef.of(AccessGrant)
 APPROVALS = KindRef.of(Approval)
@@ -109,6 +109,7 @@ _INDEXES: Mapping[KindRef, Mapping[str, Callable[[JSON], Iterable[str]]]] = {
         "workspace": lambda obj: (obj["spec"].get("workspaceUID", ""),),
         "name": lambda obj: (obj["spec"].get("workspace", ""),),
     },
+    PERSISTENT_VOLUME: {"home": lambda obj: (obj["metadata"].get("labels", {}).get(HOME, ""),)},
     NETWORK_POLICY: {"namespace": lambda obj: (obj["metadata"]["namespace"],)},
 }
 

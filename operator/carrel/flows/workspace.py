@@ -16,6 +16,7 @@ from carrel.cluster.refs import (
     Ref,
     ref_of,
 )
+from carrel.flows.home_volume import keep_home, make_home, make_volume, release_home
 from carrel.flows.malformed import malformed_status
 from carrel.flows.quota import count_anew
 from carrel.flows.records import workspace_event
@@ -30,7 +31,7 @@ from carrel.render.bundle import Bundle, bundle
 from carrel.render.difference import differs
 from carrel.render.namespace import network_policy
 from carrel.render.pod import ungated
-from carrel.render.volumes import HOME_CLAIM, VIEW_CLAIM
+from carrel.render.volumes import VIEW_CLAIM
 from carrel.rules import (
     POD_NAME,
     ObservedWorkspace,
@@ -40,7 +41,6 @@ from carrel.rules import (
     WorkspaceVerdict,
     condition,
     digest,
-    home_volume_name,
     judge_workspace,
     read_pod,
     settle,
@@ -200,25 +200,11 @@ async def _surround(workspace: Workspace, whole: Bundle | None, around: Surround
     await ensure(whole.namespace, around)
     for desired in (whole.resource_quota, whole.limit_range, whole.service_account):
         await ensure(desired, around)
-    await _make_volume(whole.view_volume, whole.view_claim, around)
-    await _make_volume(whole.home_volume, whole.home_claim, around)
-
-
-async def _make_volume(volume: JSON | None, claim: JSON, around: Surroundings) -> None:
-    """Make a volume and its claim once; most of what they say cannot change afterwards."""
-    known = None if volume is None else around.store.get(ref_of(volume))
-    claimed = around.store.get(ref_of(claim)) is not None
-    if volume is not None and (known is None or not claimed):
-        # What is remembered of a volume may be a minute old: ask, before it is claimed anew.
-        live = None if known is None else await around.cluster.get(ref_of(volume))
-        live = live or await around.cluster.apply(volume, manager=MANAGER)
-        if live.get("status", {}).get("phase") == "Released":
-            # Its claim went with a namespace that somebody deleted: let it bind to the new one.
-            free: JSON = {"spec": {"claimRef": {"uid": None, "resourceVersion": None}}}
-            live = await around.cluster.patch(ref_of(volume), free, manager=MANAGER)
-        around.learn(live)
-    if not claimed:
-        around.learn(await around.cluster.apply(claim, manager=MANAGER))
+    await make_volume(whole.view_volume, whole.view_claim, around)
+    if whole.home_volume is None:
+        await make_home(workspace, whole.home_claim, around)
+    else:
+        await make_volume(whole.home_volume, whole.home_claim, around)
 
 
 def _is_going(ref: Ref, around: Surroundings) -> bool:
@@ -283,10 +269,10 @@ async def _release(workspace: Workspace, verdict: WorkspaceVerdict, around: Surr
         if await remove(Ref(PERSISTENT_VOLUME_CLAIM, VIEW_CLAIM, name), around):
             gone.append("view")
         await remove(Ref(PERSISTENT_VOLUME, view_volume_name(name)), around)
-    if verdict.home is Release.RELEASE:
-        if await remove(Ref(PERSISTENT_VOLUME_CLAIM, HOME_CLAIM, name), around):
-            gone.append("home")
-        await remove(Ref(PERSISTENT_VOLUME, home_volume_name(name)), around)
+    if verdict.home is Release.HOLD:
+        await keep_home(workspace, around)
+    elif await release_home(workspace, around):
+        gone.append("home")
     for what in gone:
         event = workspace_event(
             Activity.VOLUME_RELEASED,

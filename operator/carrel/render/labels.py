@@ -10,6 +10,8 @@ ROLE = "carrel.dev/role"
 INGEST = "carrel.dev/ingest"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 COMPONENT = "app.kubernetes.io/component"
+HOME = "carrel.dev/home"
+"""On a volume that a provisioner made: the home that it is."""
 VIEWS = "carrel.dev/views"
 """On nodes, set by their agent: `ready` when it can build views."""
 

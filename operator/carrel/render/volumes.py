@@ -3,7 +3,7 @@
 from typing import Any
 
 from carrel.kinds import Workspace
-from carrel.render.labels import VIEWS, workspace_labels
+from carrel.render.labels import HOME, VIEWS, workspace_labels
 from carrel.render.quantity import mebibytes
 from carrel.render.site import Site
 from carrel.rules import HomeProvision, home_volume_name, view_volume_name
@@ -67,6 +67,29 @@ def home_claim(workspace: Workspace, site: Site) -> dict[str, Any]:
         storage_class="" if on_node else site.home_storage_class,
         volume=home_volume_name(workspace.metadata.name) if on_node else None,
     )
+
+
+def kept_volume(workspace: Workspace, *, volume: str) -> dict[str, Any]:
+    """Return what a provisioned home says so that it outlives its claim and is found again."""
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {
+            "name": volume,
+            "labels": {**workspace_labels(workspace), HOME: workspace.spec.home.name},
+        },
+        "spec": {"persistentVolumeReclaimPolicy": "Retain"},
+    }
+
+
+def given_back_volume(volume: str) -> dict[str, Any]:
+    """Return what has a provisioner delete a home together with its claim."""
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": volume},
+        "spec": {"persistentVolumeReclaimPolicy": "Delete"},
+    }
 
 
 def _local_volume(
