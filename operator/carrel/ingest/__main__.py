@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import hashlib
 import logging
 import signal
 import sys
@@ -19,7 +18,7 @@ from carrel.ingest.serve import serve
 from carrel.ingest.settings import JobSettings, ServeSettings, SettingsError
 from carrel.ingest.staging import Staging
 from carrel.ledger import LedgerError, open_chain
-from carrel.rules import is_true
+from carrel.rules import ingest_job_name, is_true
 
 _log = logging.getLogger("carrel.ingest")
 
@@ -34,8 +33,7 @@ async def _serve(settings: ServeSettings) -> None:
 async def _job(settings: JobSettings, *, name: str) -> None:
     clock, key = SystemClock(), load_signing_key(settings.signing_key)
     # One chain for each ingest: jobs of several ingests may run beside each other.
-    process = f"ingest-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
-    with open_chain(settings.ledger_dir, process=process, clock=clock) as ledger:
+    with open_chain(settings.ledger_dir, process=ingest_job_name(name), clock=clock) as ledger:
         async with connect(settings.kubeconfig) as cluster:
             bench = Bench(
                 root=settings.store_root,

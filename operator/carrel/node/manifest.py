@@ -37,14 +37,14 @@ class Entry:
     """Bytes."""
 
 
-def read_entries(store_root: Path, dataset: ViewedDataset) -> tuple[Entry, ...]:
+def read_entries(datasets: Path, dataset: ViewedDataset) -> tuple[Entry, ...]:
     """Return the files of a dataset version that a grant selects, sorted by path.
 
     The manifest is believed only when its bytes have the digest that the Workspace names, its
     lines have the dataset's content digest, and every path is the one that its identifiers give.
     Raises ViewError.
     """
-    rows = list(_rows(dataset, _read(store_root, dataset)))
+    rows = list(_rows(dataset, _read(datasets, dataset)))
     lines = sorted(f"{row[5]} {row[4]} {row[6]}\n" for row in rows)
     content = hashlib.sha256("".join(lines).encode()).hexdigest()
     if dataset.digest != f"sha256:{content}":
@@ -68,14 +68,14 @@ def read_entries(store_root: Path, dataset: ViewedDataset) -> tuple[Entry, ...]:
     return tuple(chosen)
 
 
-def object_path(store_root: Path, sha256: str) -> Path:
+def object_path(datasets: Path, sha256: str) -> Path:
     """Return where the store keeps a content."""
-    return store_root / "objects" / sha256[:2] / sha256[2:]
+    return datasets / "objects" / sha256[:2] / sha256[2:]
 
 
-def _read(store_root: Path, dataset: ViewedDataset) -> bytes:
+def _read(datasets: Path, dataset: ViewedDataset) -> bytes:
     digest = dataset.manifest_digest.removeprefix("sha256:")
-    path = store_root / "manifests" / f"{digest}.parquet"
+    path = datasets / "manifests" / f"{digest}.parquet"
     try:
         with path.open("rb") as file:
             data = file.read(LARGEST_MANIFEST + 1)

@@ -15,6 +15,7 @@ from pathlib import Path
 from carrel.kinds.resource import Digest, Label
 from carrel.kinds.workspace import ViewedDataset
 from carrel.node.manifest import Entry, ViewError, object_path, read_entries
+from carrel.rules.facts import DATASETS_FOLDER
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -36,15 +37,15 @@ class Views:
     """The views of one node."""
 
     def __init__(self, store_root: Path) -> None:
-        self._store = store_root
+        self._datasets = store_root / DATASETS_FOLDER
         self._root = store_root / "views"
         self._read: dict[str, tuple[Entry, ...]] = {}
 
     def prepare(self) -> None:
         """Make the folder of views and try that links into it work. Raises OSError."""
         self._root.mkdir(mode=_FOLDER, parents=True, exist_ok=True)
-        (self._store / "objects").mkdir(mode=0o700, parents=True, exist_ok=True)
-        origin, link = self._store / "objects" / ".probe", self._root / ".probe"
+        (self._datasets / "objects").mkdir(mode=0o700, parents=True, exist_ok=True)
+        origin, link = self._datasets / "objects" / ".probe", self._root / ".probe"
         origin.touch(mode=0o400)
         try:
             link.unlink(missing_ok=True)
@@ -104,7 +105,7 @@ class Views:
         if found != set(expected):
             raise ViewError("ViewDiffers", "The view does not hold what its manifests say.")
         for path, entry in expected.items():
-            kept = object_path(self._store, entry.sha256)
+            kept = object_path(self._datasets, entry.sha256)
             try:
                 if not os.path.samefile(base / path, kept):  # noqa: PTH121 - 8,000 times
                     raise ViewError("ViewDiffers", "A file of the view is not the store's own.")
@@ -132,12 +133,12 @@ class Views:
         if key not in self._read:
             while len(self._read) >= _KEPT_MANIFESTS:
                 del self._read[next(iter(self._read))]
-            self._read[key] = read_entries(self._store, dataset)
+            self._read[key] = read_entries(self._datasets, dataset)
         return self._read[key]
 
     def _link(self, base: Path, entries: tuple[Entry, ...]) -> None:
         # Plain strings: 8,000 path objects take longer than 8,000 links.
-        root, objects = str(base), f"{self._store}/objects"
+        root, objects = str(base), f"{self._datasets}/objects"
         made: set[str] = set()
         for entry in entries:
             target = f"{root}/{entry.path}"

@@ -6,6 +6,7 @@ from carrel.kinds import DatasetIngest
 from carrel.render.labels import COMPONENT, INGEST, MANAGED_BY, OURS, VIEWS
 from carrel.render.site import Site
 from carrel.rules import grant_label, ingest_job_name
+from carrel.rules.facts import DATASETS_FOLDER
 
 STAGING_CLAIM = "carrel-staging"
 SERVICE_ACCOUNT = "carrel-ingest"
@@ -74,6 +75,8 @@ def _pod(ingest: str, site: Site) -> dict[str, Any]:
 
 
 def _container(ingest: str, site: Site) -> dict[str, Any]:
+    datasets = f"{site.store_root}/{DATASETS_FOLDER}"
+    chain = f"ledger/{ingest_job_name(ingest)}"
     return {
         "name": "ingest",
         "image": site.platform_image,
@@ -81,7 +84,7 @@ def _container(ingest: str, site: Site) -> dict[str, Any]:
         "command": ["python3", "-m", "carrel.ingest", "job", "--name", ingest],
         "env": [
             {"name": "CARREL_NAMESPACE", "value": site.platform_namespace},
-            {"name": "CARREL_STORE_ROOT", "value": site.store_root},
+            {"name": "CARREL_STORE_ROOT", "value": datasets},
             {"name": "CARREL_STAGING_DIR", "value": _STAGING},
             {"name": "CARREL_SIGNING_KEY", "value": f"{_SIGNING}/signing.key"},
             {"name": "CARREL_LEDGER_DIR", "value": f"{site.store_root}/ledger"},
@@ -97,7 +100,9 @@ def _container(ingest: str, site: Site) -> dict[str, Any]:
         },
         "volumeMounts": [
             {"name": "staging", "mountPath": _STAGING, "readOnly": True},
-            {"name": "store", "mountPath": site.store_root},
+            # Its own parts of the store: neither homes and views nor the records of others.
+            {"name": "store", "mountPath": datasets, "subPath": DATASETS_FOLDER},
+            {"name": "store", "mountPath": f"{site.store_root}/{chain}", "subPath": chain},
             {"name": "signing", "mountPath": _SIGNING, "readOnly": True},
             {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - a mount of the pod's own
         ],

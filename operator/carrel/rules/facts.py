@@ -31,6 +31,11 @@ class PolicyEnforcement(StrEnum):
     """It does not; only grants whose locks are InPod can be in force."""
 
 
+DATASETS_FOLDER = "datasets"
+"""Folder of a node's store with all that ingests write. One folder and one mount: hard links,
+of which views are made, do not cross mounts even on one file system (link(2), EXDEV)."""
+
+
 class HomeProvision(StrEnum):
     """Where homes live."""
 

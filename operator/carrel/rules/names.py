@@ -67,7 +67,7 @@ def approval_name(*, grant_name: str, approver: str, scope_digest: str) -> Objec
 
 
 def ingest_job_name(ingest_name: str) -> Label:
-    """Return the name of the Job that gates one DatasetIngest."""
+    """Return the name of the Job that gates one DatasetIngest, and of its chain of records."""
     return f"ingest-{_hex(ingest_name)}"
 
 

@@ -37,7 +37,7 @@ def _publish(
         content = row["content"]
         assert isinstance(content, bytes)
         sha256 = hashlib.sha256(content).hexdigest()
-        kept = object_path(store, sha256)
+        kept = object_path(store / "datasets", sha256)
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_bytes(content)
         path = view_path(
@@ -53,8 +53,8 @@ def _publish(
     pq.write_table(pa.Table.from_pylist(lines), sink)
     data = sink.getvalue().to_pybytes()
     manifest = hashlib.sha256(data).hexdigest()
-    (store / "manifests").mkdir(parents=True, exist_ok=True)
-    (store / "manifests" / f"{manifest}.parquet").write_bytes(data)
+    (store / "datasets" / "manifests").mkdir(parents=True, exist_ok=True)
+    (store / "datasets" / "manifests" / f"{manifest}.parquet").write_bytes(data)
     return ViewedDataset(
         name="lung",
         version=1,
@@ -81,7 +81,7 @@ def test_a_view_holds_every_instance_without_a_byte_copied(views: Views, tmp_pat
     assert len(_files(tmp_path)) == 12
     assert "lung/S1/1.1/1.1.2/1.1.2.3.dcm" in _files(tmp_path)
     link = tmp_path / "views" / WORKSPACE / "lung/S1/1.1/1.1.2/1.1.2.3.dcm"
-    assert link.samefile(object_path(tmp_path, hashlib.sha256(b"123").hexdigest()))
+    assert link.samefile(object_path(tmp_path / "datasets", hashlib.sha256(b"123").hexdigest()))
     assert views.digest(WORKSPACE) == DIGEST
     assert views.present() == {WORKSPACE}
 
@@ -119,26 +119,29 @@ def test_a_removed_view_leaves_the_store_alone(views: Views, tmp_path: Path) -> 
     views.remove(WORKSPACE)
     views.remove(WORKSPACE)
     assert list((tmp_path / "views").iterdir()) == []
-    assert object_path(tmp_path, hashlib.sha256(b"123").hexdigest()).read_bytes() == b"123"
+    assert (
+        object_path(tmp_path / "datasets", hashlib.sha256(b"123").hexdigest()).read_bytes()
+        == b"123"
+    )
 
 
 def _gone_object(store: Path, dataset: ViewedDataset) -> ViewedDataset:
-    object_path(store, hashlib.sha256(b"123").hexdigest()).unlink()
+    object_path(store / "datasets", hashlib.sha256(b"123").hexdigest()).unlink()
     return dataset
 
 
 def _short_object(store: Path, dataset: ViewedDataset) -> ViewedDataset:
-    object_path(store, hashlib.sha256(b"123").hexdigest()).write_bytes(b"1")
+    object_path(store / "datasets", hashlib.sha256(b"123").hexdigest()).write_bytes(b"1")
     return dataset
 
 
 def _gone_manifest(store: Path, dataset: ViewedDataset) -> ViewedDataset:
-    next((store / "manifests").iterdir()).unlink()
+    next((store / "datasets" / "manifests").iterdir()).unlink()
     return dataset
 
 
 def _altered_manifest(store: Path, dataset: ViewedDataset) -> ViewedDataset:
-    with next((store / "manifests").iterdir()).open("ab") as file:
+    with next((store / "datasets" / "manifests").iterdir()).open("ab") as file:
         file.write(b"x")
     return dataset
 
