@@ -59,6 +59,7 @@ bench: venv ## The figures of docs/reference/figures.md, as JSON in tests/bench/
 	@mkdir -p tests/bench/results
 	@$(BIN)/python tests/bench/operator_throughput.py --grants 2000 --output tests/bench/results/operator_throughput.json
 	@$(BIN)/python tests/bench/manifest_queries.py --instances 1000000 --output tests/bench/results/manifest_queries.json
+	@$(BIN)/python tests/bench/dataset_views.py --files 8000 --output tests/bench/results/dataset_views.json
 	@$(BIN)/python tests/bench/start_latency.py --instance $(INSTANCE) --starts 20 --output tests/bench/results/start_latency.json
 	@$(BIN)/python tests/bench/audit_search.py --records 10000000 --output tests/bench/results/audit_search.json
 	@$(BIN)/carrel generate

@@ -67,10 +67,27 @@ TARGETS: tuple[Target, ...] = (
         bound=Bound.AT_MOST,
         value=8,
     ),
+    Target(
+        what="view of a dataset for its next researcher, median, s",
+        file="dataset_views",
+        path=("views", "nextResearcherSeconds", "p50"),
+        bound=Bound.AT_MOST,
+        value=0.2,
+        counted=("views", "files"),
+        count=8000,
+    ),
+    Target(
+        what="bytes of files copied for it",
+        file="dataset_views",
+        path=("views", "bytesOfFilesCopied"),
+        bound=Bound.AT_MOST,
+        value=0,
+    ),
 )
 
 REPEAT: Mapping[str, str] = {
     "operator_throughput": "python tests/bench/operator_throughput.py --grants 300",
+    "dataset_views": "python tests/bench/dataset_views.py --files 8000",
     "start_latency": "python tests/bench/start_latency.py --starts 12",
 }
 """How to measure again what a file holds; `make bench` runs all with the full counts."""

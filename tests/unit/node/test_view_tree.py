@@ -3,15 +3,13 @@
 import hashlib
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from carrel.kinds.dataset import Selection
 from carrel.kinds.workspace import ViewedDataset
 from carrel.node.manifest import ViewError, object_path
 from carrel.node.view_tree import Built, Views
-from carrel.rules.view_path import view_path
+from support.published import publish
 
 WORKSPACE = "ws-a"
 DIGEST = "sha256:" + "1" * 64
@@ -29,40 +27,6 @@ ROWS = tuple(
 )
 
 
-def _publish(
-    store: Path, rows: tuple[dict[str, object], ...] = ROWS, **change: object
-) -> ViewedDataset:
-    lines = []
-    for row in rows:
-        content = row["content"]
-        assert isinstance(content, bytes)
-        sha256 = hashlib.sha256(content).hexdigest()
-        kept = object_path(store / "datasets", sha256)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_bytes(content)
-        path = view_path(
-            subject=str(row["subject"]),
-            study=str(row["study_uid"]),
-            series=str(row["series_uid"]),
-            instance=str(row["sop_uid"]),
-        )
-        wire = {key: value for key, value in row.items() if key != "content"}
-        lines.append({**wire, "size": len(content), "sha256": sha256, "path": path} | change)
-    text = "".join(sorted(f"{e['sha256']} {e['size']} {e['path']}\n" for e in lines))
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(lines), sink)
-    data = sink.getvalue().to_pybytes()
-    manifest = hashlib.sha256(data).hexdigest()
-    (store / "datasets" / "manifests").mkdir(parents=True, exist_ok=True)
-    (store / "datasets" / "manifests" / f"{manifest}.parquet").write_bytes(data)
-    return ViewedDataset(
-        name="lung",
-        version=1,
-        digest=f"sha256:{hashlib.sha256(text.encode()).hexdigest()}",
-        manifest_digest=f"sha256:{manifest}",
-    )
-
-
 @pytest.fixture
 def views(tmp_path: Path) -> Views:
     made = Views(tmp_path)
@@ -76,7 +40,7 @@ def _files(store: Path) -> set[str]:
 
 
 def test_a_view_holds_every_instance_without_a_byte_copied(views: Views, tmp_path: Path) -> None:
-    dataset = _publish(tmp_path)
+    dataset = publish(tmp_path, ROWS)
     assert views.build(WORKSPACE, (dataset,), digest=DIGEST) == Built(files=12, bytes=36)
     assert len(_files(tmp_path)) == 12
     assert "lung/S1/1.1/1.1.2/1.1.2.3.dcm" in _files(tmp_path)
@@ -99,13 +63,13 @@ def test_a_view_holds_every_instance_without_a_byte_copied(views: Views, tmp_pat
 def test_a_selection_unites_what_is_listed(
     views: Views, tmp_path: Path, selection: Selection, count: int
 ) -> None:
-    dataset = _publish(tmp_path).model_copy(update={"selection": selection})
+    dataset = publish(tmp_path, ROWS).model_copy(update={"selection": selection})
     assert views.build(WORKSPACE, (dataset,), digest=DIGEST).files == count
     assert len(_files(tmp_path)) == count
 
 
 def test_a_changed_view_takes_the_place_of_the_old_one_whole(views: Views, tmp_path: Path) -> None:
-    dataset = _publish(tmp_path)
+    dataset = publish(tmp_path, ROWS)
     views.build(WORKSPACE, (dataset,), digest=DIGEST)
     narrow = dataset.model_copy(update={"selection": Selection(series=("1.1.1",))})
     views.build(WORKSPACE, (narrow,), digest="sha256:" + "2" * 64)
@@ -115,7 +79,7 @@ def test_a_changed_view_takes_the_place_of_the_old_one_whole(views: Views, tmp_p
 
 
 def test_a_removed_view_leaves_the_store_alone(views: Views, tmp_path: Path) -> None:
-    views.build(WORKSPACE, (_publish(tmp_path),), digest=DIGEST)
+    views.build(WORKSPACE, (publish(tmp_path, ROWS),), digest=DIGEST)
     views.remove(WORKSPACE)
     views.remove(WORKSPACE)
     assert list((tmp_path / "views").iterdir()) == []
@@ -155,11 +119,11 @@ def _nothing_selected(_: Path, dataset: ViewedDataset) -> ViewedDataset:
 
 
 def _climbing_path(store: Path, _: ViewedDataset) -> ViewedDataset:
-    return _publish(store, ROWS[:1], path="../../../etc/cron.d/x.dcm")
+    return publish(store, ROWS[:1], path="../../../etc/cron.d/x.dcm")
 
 
 def _climbing_object(store: Path, _: ViewedDataset) -> ViewedDataset:
-    return _publish(store, ROWS[:1], sha256="../" * 21 + "x")
+    return publish(store, ROWS[:1], sha256="../" * 21 + "x")
 
 
 @pytest.mark.parametrize(
@@ -179,7 +143,7 @@ def _climbing_object(store: Path, _: ViewedDataset) -> ViewedDataset:
 def test_what_is_not_as_published_builds_no_view(
     views: Views, tmp_path: Path, harm: object, reason: str
 ) -> None:
-    dataset = harm(tmp_path, _publish(tmp_path))  # type: ignore[operator]  # a table of functions
+    dataset = harm(tmp_path, publish(tmp_path, ROWS))  # type: ignore[operator]  # a table of functions
     with pytest.raises(ViewError) as refused:
         views.build(WORKSPACE, (dataset,), digest=DIGEST)
     assert refused.value.reason == reason
@@ -187,7 +151,7 @@ def test_what_is_not_as_published_builds_no_view(
 
 
 def test_a_refused_change_leaves_the_present_view(views: Views, tmp_path: Path) -> None:
-    dataset = _publish(tmp_path)
+    dataset = publish(tmp_path, ROWS)
     views.build(WORKSPACE, (dataset,), digest=DIGEST)
     with pytest.raises(ViewError):
         views.build(WORKSPACE, (_other_content(tmp_path, dataset),), digest="sha256:" + "2" * 64)
@@ -196,7 +160,7 @@ def test_a_refused_change_leaves_the_present_view(views: Views, tmp_path: Path) 
 
 
 def test_a_present_view_is_held_against_the_store(views: Views, tmp_path: Path) -> None:
-    dataset = _publish(tmp_path)
+    dataset = publish(tmp_path, ROWS)
     views.build(WORKSPACE, (dataset,), digest=DIGEST)
     assert views.verify(WORKSPACE, (dataset,)).files == 12
     link = tmp_path / "views" / WORKSPACE / "lung/S1/1.1/1.1.2/1.1.2.3.dcm"
@@ -214,7 +178,7 @@ def test_what_an_earlier_build_left_half_done_is_in_nobodys_way(
     (tmp_path / "views" / ".arriving.ws-a" / "lung").mkdir(parents=True)
     (tmp_path / "views" / ".leaving.ws-a").mkdir()
     assert views.present() == frozenset()
-    assert views.build(WORKSPACE, (_publish(tmp_path),), digest=DIGEST).files == 12
+    assert views.build(WORKSPACE, (publish(tmp_path, ROWS),), digest=DIGEST).files == 12
 
 
 def test_a_store_without_links_is_told_before_anything_is_built(tmp_path: Path) -> None:
