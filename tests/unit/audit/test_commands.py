@@ -100,6 +100,7 @@ def test_chains_are_verified_and_receipts_kept(chains: Path, tmp_path: Path) -> 
     assert "proven" not in done.output
 
 
+@pytest.mark.long
 def test_a_log_is_exported_verified_and_reported(tmp_path: Path) -> None:
     log = BuiltLog(tmp_path / "log")
     log.append([event(Activity.POD_DELETED, minute=n) for n in range(300)])

@@ -175,6 +175,7 @@ def test_a_record_of_a_foreign_hand_does_no_harm(said: str, tmp_path: Path) -> N
         assert len(opened.search(Query()).hits) == 1
 
 
+@pytest.mark.long
 def test_every_row_of_a_log_says_its_leaf(tmp_path: Path) -> None:
     log = BuiltLog(tmp_path / "log")
     log.append([event(Activity.HEARTBEAT, minute=n, mark=str(n)) for n in range(300)])
@@ -214,6 +215,7 @@ def test_a_record_that_is_gone_is_said_to_be_gone(chains: Path, tmp_path: Path) 
     assert len(page.lost) == 2
 
 
+@pytest.mark.long
 def test_a_question_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
     events = [event(Activity.HEARTBEAT, minute=n) for n in range(3000)]
     write_chain(tmp_path / "chains" / "node", events)

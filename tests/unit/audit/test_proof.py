@@ -74,6 +74,7 @@ def test_a_log_that_was_cut_is_found_by_what_was_kept(log: BuiltLog) -> None:
     )
 
 
+@pytest.mark.long
 def test_each_of_a_hundred_changed_bytes_is_found(log: BuiltLog) -> None:
     files = sorted(path for path in (log.folder / "tile").rglob("*") if path.is_file())
     chance = random.Random(6)  # noqa: S311 - the same places each time

@@ -198,6 +198,7 @@ async def test_with_cert_manager_only_the_signing_key_is_made(
     }
 
 
+@pytest.mark.long
 async def test_renewal_goes_on_for_years(cluster: FakeCluster, clock: FixedClock):
     """Looked at once a month for twelve years, nothing ever ends and the bundle stays short."""
     await _ensure(cluster, clock)

@@ -21,6 +21,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+@pytest.mark.long
 def test_a_report_says_what_is_there_as_json_and_as_a_page(folder: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     done = RUN.invoke(app, ["report", str(folder), "--json", "--html", str(page)])

@@ -165,6 +165,7 @@ def test_deflated_data_is_read() -> None:
     assert looked_at(written(image(syntax))) == Accepted(replace(PASSES, transfer_syntax=syntax))
 
 
+@pytest.mark.long
 def test_deflated_data_that_grow_too_large_are_refused() -> None:
     body = image(DeflatedExplicitVRLittleEndian)
     body.PixelData = bytes(50_000_000)

@@ -25,6 +25,7 @@ def checked(folder: Path) -> Checked:
     return check(survey(folder), folder, policy=STRICT, workers=1, tell=lambda *_: None)
 
 
+@pytest.mark.long
 def test_cleaned_images_pass(sample: Path) -> None:
     done = checked(sample)
     assert (done.refused, done.findings, done.refusals) == (0, (), ())
@@ -84,6 +85,7 @@ def test_the_command_says_by_its_exit_code_whether_all_pass(sample: Path, tmp_pa
     assert runner.invoke(app, ["check", str(tmp_path / "absent")]).exit_code == 2
 
 
+@pytest.mark.long
 def test_cleaning_a_folder_leaves_files_that_pass(sample: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["clean", str(sample), str(tmp_path / "out")])
     assert result.exit_code == 0

@@ -47,6 +47,7 @@ async def test_another_reader_accepts_what_is_written(
     assert records_in(tmp_path) == [record.line for record in writing.records]
 
 
+@pytest.mark.long
 async def test_a_log_goes_on_where_it_ended_with_the_same_heads(tmp_path: Path) -> None:
     writing, other = Writing(), Writing("operator")
     for count in (300, 1, 511):
