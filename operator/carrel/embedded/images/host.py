@@ -52,6 +52,7 @@ def write_secrets(folder: Path, *, sources: tuple[str, ...]) -> tuple[Secret, ..
         "apt.conf": _apt_settings(_output(["apt-config", "dump"])),
         "pip.conf": _pip_settings(_pip_listing(), with_authority=authority is not None),
         "ca.pem": authority.read_text() if authority else "",
+        "maven.xml": _text_of(Path.home() / ".m2" / "settings.xml"),
     }
     return tuple(_write(folder / name, content) for name, content in contents.items() if content)
 
@@ -97,6 +98,10 @@ def _authority(environment: Mapping[str, str]) -> Path | None:
         if candidate and Path(candidate).is_file():
             return Path(candidate)
     return None
+
+
+def _text_of(path: Path) -> str:
+    return path.read_text() if path.is_file() else ""
 
 
 def _output(command: list[str]) -> str:

@@ -14,6 +14,7 @@ class ImageName(StrEnum):
     PLATFORM = "platform"
     NODE = "node"
     WORKSPACE = "workspace"
+    IDENTITY = "identity"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,13 +61,18 @@ RECIPES: Mapping[ImageName, Recipe] = MappingProxyType(
                 files={"workspace.txt": "requirements/workspace.txt"},
                 expected_seconds=420,
             ),
+            Recipe(
+                name=ImageName.IDENTITY,
+                parents={"BASE": ImageName.BASE},
+                expected_seconds=300,
+            ),
         )
     }
 )
 """Every image, parents before children."""
 
 DEPLOYED = (ImageName.PLATFORM, ImageName.NODE, ImageName.WORKSPACE)
-"""The images that a cluster runs; the others get no archive unless asked for."""
+"""The images that every cluster runs; the others get no archive unless asked for."""
 
 
 def build_order(wanted: frozenset[ImageName]) -> tuple[ImageName, ...]:
