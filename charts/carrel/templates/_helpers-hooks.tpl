@@ -13,6 +13,10 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
     - {{ include "carrel.name.ca" . }}
     - {{ include "carrel.name.ingest-tls" . }}
     - {{ include "carrel.name.mirror-tls" . }}
+    - {{ include "carrel.name.identity-tls" . }}
+    - {{ include "carrel.name.identity-clients" . }}
+    - {{ include "carrel.name.identity-people" . }}
+    - {{ include "carrel.name.identity-realm" . }}
   verbs: [get, patch]
 - apiGroups: [""]
   resources: [secrets]
@@ -49,6 +53,19 @@ spec:
         - --namespace={{ .root.Release.Namespace }}
         {{- if eq .root.Values.mirror.service "Offered" }}
         - --service={{ include "carrel.name.mirror" .root }}
+        {{- end }}
+        {{- if eq .root.Values.identity.service "Demo" }}
+        - --service={{ include "carrel.name.identity" .root }}
+        - --realm-of
+        - {{ include "carrel.origin" (dict "root" .root "label" "") }}
+        - {{ include "carrel.origin" (dict "root" .root "label" "hub") }}
+        - https://{{ include "carrel.name.gateway" .root }}.{{ .root.Release.Namespace }}.svc:8443
+        {{- range .root.Values.identity.people }}
+        - --person={{ .username }}={{ .subject }}
+        {{- end }}
+        {{- range .root.Values.identity.overseers }}
+        - --overseer={{ .username }}={{ .subject }}
+        {{- end }}
         {{- end }}
         - --certificates={{ ternary "CertManager" "Made" (eq .root.Values.trust.certManager "Use") }}
       resources:

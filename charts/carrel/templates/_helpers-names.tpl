@@ -5,6 +5,12 @@
 {{- define "carrel.name.ingest" -}}carrel-ingest{{- end -}}
 {{- define "carrel.name.mirror" -}}carrel-mirror{{- end -}}
 {{- define "carrel.name.mirror-tls" -}}carrel-mirror-tls{{- end -}}
+{{- define "carrel.name.gateway" -}}carrel-gateway{{- end -}}
+{{- define "carrel.name.identity" -}}carrel-identity{{- end -}}
+{{- define "carrel.name.identity-tls" -}}carrel-identity-tls{{- end -}}
+{{- define "carrel.name.identity-clients" -}}carrel-identity-clients{{- end -}}
+{{- define "carrel.name.identity-people" -}}carrel-identity-people{{- end -}}
+{{- define "carrel.name.identity-realm" -}}carrel-identity-realm{{- end -}}
 {{- define "carrel.name.node" -}}carrel-node{{- end -}}
 {{- define "carrel.name.apiaudit" -}}carrel-apiaudit{{- end -}}
 {{- define "carrel.name.trust" -}}carrel-trust{{- end -}}

@@ -9,7 +9,9 @@ import typer
 from carrel.cluster import connect
 from carrel.cluster.errors import ClusterError
 from carrel.flows.clock import SystemClock
+from carrel.flows.realm_secrets import Account, ensure_realm
 from carrel.flows.trust import Certificates, TrustError, ensure_trust
+from carrel.render.realm import RealmAddresses
 
 app = typer.Typer(
     help="Certificates and keys between the platform's processes.", no_args_is_help=True
@@ -23,6 +25,7 @@ def trust() -> None:
 
 @app.command()
 def ensure(
+    *,
     namespace: Annotated[str, typer.Option(help="Namespace of the platform.")] = "carrel-system",
     certificates: Annotated[
         Certificates, typer.Option(help="Who makes certificates.")
@@ -30,6 +33,20 @@ def ensure(
     service: Annotated[
         list[str] | None,
         typer.Option(help="A service that needs a certificate, such as carrel-mirror."),
+    ] = None,
+    realm_of: Annotated[
+        tuple[str, str, str] | None,
+        typer.Option(
+            help="Origins of portal, Hub and gateway, for the realm of the demo's identity "
+            "provider.",
+            metavar="PORTAL HUB GATEWAY",
+        ),
+    ] = None,
+    person: Annotated[
+        list[str] | None, typer.Option(help="Somebody in that realm, as USERNAME=SUBJECT.")
+    ] = None,
+    overseer: Annotated[
+        list[str] | None, typer.Option(help="As --person, but may disable the others there.")
     ] = None,
     kubeconfig: Annotated[
         Path | None, typer.Option(envvar="KUBECONFIG", help="Absent inside a pod.")
@@ -39,12 +56,18 @@ def ensure(
 
     Example: carrel trust ensure --kubeconfig admin.conf
     """
+    people = (
+        *(_account(each, administers=False) for each in person or ()),
+        *(_account(each, administers=True) for each in overseer or ()),
+    )
     try:
         done = asyncio.run(
             _ensure(
                 namespace=namespace,
                 certificates=certificates,
                 services=tuple(service or ()),
+                realm_of=realm_of,
+                people=people,
                 kubeconfig=kubeconfig,
             )
         )
@@ -60,13 +83,28 @@ async def _ensure(
     namespace: str,
     certificates: Certificates,
     services: tuple[str, ...],
+    realm_of: tuple[str, str, str] | None,
+    people: tuple[Account, ...],
     kubeconfig: Path | None,
 ) -> tuple[str, ...]:
     async with connect(kubeconfig, user_agent="carrel-trust") as cluster:
-        return await ensure_trust(
+        done = await ensure_trust(
             cluster,
             namespace=namespace,
             certificates=certificates,
             clock=SystemClock(),
             services=services,
         )
+        if realm_of is None:
+            return done
+        portal, hub, gateway = realm_of
+        addresses = RealmAddresses(portal=portal, hub=hub, gateway=gateway)
+        made = await ensure_realm(cluster, namespace=namespace, addresses=addresses, people=people)
+        return (*done, *made)
+
+
+def _account(given: str, *, administers: bool) -> Account:
+    username, _, subject = given.partition("=")
+    if not (username and subject):
+        raise typer.BadParameter(f"{given!r} is not USERNAME=SUBJECT.")
+    return Account(username=username, subject=subject, administers=administers)

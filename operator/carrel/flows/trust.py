@@ -4,15 +4,11 @@ Nothing that is good is replaced, and a signing key is never replaced at all: ev
 dataset that it signed would lose its proof.
 """
 
-import base64
-import binascii
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from carrel.cluster import JSON, Cluster, Ref
-from carrel.cluster.refs import CONFIG_MAP, SECRET
+from carrel.cluster import JSON, Cluster
 from carrel.flows.certificates import (
     Pair,
     make_authority,
@@ -24,6 +20,7 @@ from carrel.flows.certificates import (
     split_bundle,
 )
 from carrel.flows.clock import Clock
+from carrel.flows.platform_namespace import PlatformNamespace, data_of
 
 __all__ = ["Certificates", "TrustError", "ensure_trust"]
 
@@ -33,7 +30,6 @@ SIGNING = "carrel-ingest-signing"
 SIGNING_KEY = "signing.key"
 PUBLIC = "carrel-ingest-public-key"
 PUBLIC_KEY = "public.pem"
-MANAGER = "carrel-trust"
 _TLS = "kubernetes.io/tls"
 _KEPT_AUTHORITIES = 3
 """Longest bundle: the present authority and those whose certificates may still be in use."""
@@ -50,39 +46,6 @@ class Certificates(StrEnum):
 
 class TrustError(Exception):
     """Trust cannot be made without losing something; the message says what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Namespace:
-    """Where trust is kept, and by whom it is written."""
-
-    cluster: Cluster
-    name: str
-
-    async def read(self, kind: str, name: str) -> JSON | None:
-        known = SECRET if kind == "Secret" else CONFIG_MAP
-        return await self.cluster.get(Ref(known, name, self.name))
-
-    async def write(self, obj: JSON, *, over: JSON | None) -> None:
-        """Create `obj`, or renew what is there; a lost race is a Conflict."""
-        if over is None:
-            await self.cluster.create(obj)
-        else:
-            await self.cluster.apply(obj, manager=MANAGER)
-
-    def secret(self, name: str, data: dict[str, bytes], *, of_type: str) -> JSON:
-        encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
-        return self._object("Secret", name) | {"type": of_type, "data": encoded}
-
-    def config_map(self, name: str, data: dict[str, bytes]) -> JSON:
-        return self._object("ConfigMap", name) | {
-            "data": {key: value.decode() for key, value in data.items()}
-        }
-
-    def _object(self, kind: str, name: str) -> JSON:
-        labels = {"app.kubernetes.io/managed-by": "carrel", "app.kubernetes.io/component": "trust"}
-        metadata = {"name": name, "namespace": self.name, "labels": labels}
-        return {"apiVersion": "v1", "kind": kind, "metadata": metadata}
 
 
 async def ensure_trust(
@@ -105,7 +68,7 @@ async def ensure_trust(
     ClusterError
         If the API server refuses or does not answer.
     """
-    place = _Namespace(cluster=cluster, name=namespace)
+    place = PlatformNamespace(cluster=cluster, name=namespace)
     done = [*await _ensure_signing_key(place)]
     if certificates is Certificates.MADE:
         now = clock.now()
@@ -116,7 +79,7 @@ async def ensure_trust(
     return tuple(done)
 
 
-async def _ensure_signing_key(place: _Namespace) -> Sequence[str]:
+async def _ensure_signing_key(place: PlatformNamespace) -> Sequence[str]:
     secret = await place.read("Secret", SIGNING)
     published = await place.read("ConfigMap", PUBLIC)
     if secret is None and published is not None:
@@ -130,7 +93,7 @@ async def _ensure_signing_key(place: _Namespace) -> Sequence[str]:
         await place.write(secret | {"immutable": True}, over=None)
         done.append(f"made the signing key of datasets (Secret {SIGNING})")
     try:
-        public = public_key_of(_data(secret, SIGNING_KEY))
+        public = public_key_of(data_of(secret, SIGNING_KEY))
     except ValueError as error:
         raise TrustError(
             f"Secret {SIGNING} holds no Ed25519 key under {SIGNING_KEY}: {error}. "
@@ -148,7 +111,9 @@ async def _ensure_signing_key(place: _Namespace) -> Sequence[str]:
     return done
 
 
-async def _ensure_authority(place: _Namespace, *, now: datetime) -> tuple[Pair, Sequence[str]]:
+async def _ensure_authority(
+    place: PlatformNamespace, *, now: datetime
+) -> tuple[Pair, Sequence[str]]:
     secret = await place.read("Secret", AUTHORITY)
     bundle = await place.read("ConfigMap", AUTHORITY)
     known = split_bundle((bundle or {}).get("data", {}).get("ca.crt", "").encode())
@@ -175,7 +140,7 @@ async def _ensure_authority(place: _Namespace, *, now: datetime) -> tuple[Pair, 
 
 
 async def _ensure_server(
-    place: _Namespace, service: str, *, authority: Pair, now: datetime
+    place: PlatformNamespace, service: str, *, authority: Pair, now: datetime
 ) -> Sequence[str]:
     names = (f"{service}.{place.name}.svc", service, f"{service}.{place.name}")
     tls = f"{service}-tls"
@@ -192,12 +157,4 @@ async def _ensure_server(
 
 
 def _pair(secret: JSON) -> Pair:
-    return Pair(certificate=_data(secret, "tls.crt"), key=_data(secret, "tls.key"))
-
-
-def _data(secret: JSON, key: str) -> bytes:
-    """Return an entry of a Secret; empty for what is missing or no base64, which no key is."""
-    try:
-        return base64.b64decode(secret.get("data", {}).get(key, ""), validate=True)
-    except binascii.Error:
-        return b""
+    return Pair(certificate=data_of(secret, "tls.crt"), key=data_of(secret, "tls.key"))

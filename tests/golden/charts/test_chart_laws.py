@@ -118,13 +118,29 @@ def test_every_platform_pod_may_reach_the_api_server_and_only_the_mirror_more(ob
     leading_out = {name for name, each in policies.items() if "egress" in each["spec"]}
     has_mirror = "carrel-mirror" in dict(_pods(objects))
     of_mirror = {"carrel-mirror", "carrel-mirror-callers"} if has_mirror else set()
-    assert leading_out == {"carrel-api-server"} | of_mirror
+    inside = {"carrel-identity"} & set(policies)
+    assert leading_out == {"carrel-api-server"} | of_mirror | inside
     (rule,) = policies["carrel-api-server"]["spec"]["egress"]
     assert all(set(peer) == {"ipBlock"} for peer in rule["to"])
     (selector,) = policies["carrel-api-server"]["spec"]["podSelector"]["matchExpressions"]
     components = {pod["metadata"]["labels"][selector["key"]] for _, pod in _pods(objects)}
-    # The reader of the audit log asks the API server nothing.
-    assert components - {"apiaudit"} == set(selector["values"])
+    # The reader of the audit log and the identity provider ask the API server nothing.
+    assert components - {"apiaudit", "identity"} == set(selector["values"])
+
+
+def test_the_identity_provider_reaches_the_gateway_alone_and_holds_no_token(render: Render):
+    """It says that sessions ended; whoever breaks into it finds no other way on."""
+    objects = render("embedded")
+    (pod,) = (pod for name, pod in _pods(objects) if name == "carrel-identity")
+    assert pod["spec"]["automountServiceAccountToken"] is False
+    (policy,) = (
+        each["spec"]
+        for each in objects
+        if each["kind"] == "NetworkPolicy" and each["metadata"]["name"] == "carrel-identity"
+    )
+    ((peer,),) = (rule["to"] for rule in policy["egress"])
+    assert set(peer) == {"podSelector"}
+    assert peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "gateway"
 
 
 def test_what_leads_outside_is_chosen_for_the_mirror_alone(render: Callable[[str], Objects]):

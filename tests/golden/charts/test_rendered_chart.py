@@ -47,7 +47,14 @@ def test_two_renderings_are_equal(template: Template):
 
 
 INDEX = {"name": "pypi", "url": "https://packages.example.org/simple/"}
-REFUSALS = [
+BY_DIGEST = f"registry.example.org/identity@sha256:{'d' * 64}"
+ADA, EVE = ({"username": name, "subject": "demo-ada"} for name in ("ada", "eve"))
+DEMO = {
+    "images": {"identity": {"ref": BY_DIGEST}},
+    "frontDoor": {"host": "carrel.example.org"},
+    "identity": {"service": "Demo"},
+}
+REFUSALS: list[tuple[dict[str, Any], str, str]] = [
     ({}, "default", "Carrel lives in the namespace carrel-system"),
     ({"images": {"platform": {"ref": ""}}}, "carrel-system", "images.platform.ref is missing"),
     (
@@ -89,6 +96,20 @@ REFUSALS = [
         "carrel-system",
         "url",
     ),
+    ({"identity": {"service": "Demo"}}, "carrel-system", "images.identity.ref is missing"),
+    (
+        {"images": {"identity": {"ref": BY_DIGEST}}, "identity": {"service": "Demo"}},
+        "carrel-system",
+        "frontDoor.host is empty",
+    ),
+    (DEMO, "carrel-system", "identity.people is empty"),
+    (DEMO | {"identity": {"service": "Demo", "people": [ADA, ADA]}}, "carrel-system", "ada twice"),
+    (
+        DEMO | {"identity": {"service": "Demo", "people": [ADA], "overseers": [EVE]}},
+        "carrel-system",
+        "subject demo-ada twice",
+    ),
+    ({"frontDoor": {"host": "https://carrel.example.org"}}, "carrel-system", "host"),
     ({"operater": {}}, "carrel-system", "operater"),
     ({"users": {"prefix": ""}}, "carrel-system", "prefix"),
     ({"homes": {"backing": "Whatever"}}, "carrel-system", "backing"),
