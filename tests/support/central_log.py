@@ -20,8 +20,16 @@ KEY = SigningKey("carrel/test", KeyType.LOG, Ed25519PrivateKey.from_private_byte
 class Writing:
     """A chain that grows in memory, as a process would write it."""
 
-    def __init__(self, writer: str = "revoker", *, node: str = "", start: str = "") -> None:
+    def __init__(
+        self,
+        writer: str = "revoker",
+        *,
+        node: str = "",
+        start: str = "",
+        activity: Activity = Activity.POD_DELETED,
+    ) -> None:
         self._writer, self._node, self._start = writer, node, start
+        self._activity = activity
         self._last = BEGINNING
         self.records: list[Record] = []
 
@@ -41,7 +49,7 @@ class Writing:
         for _ in range(count):
             number = self._last.sequence + 1
             event = Event(
-                activity=Activity.POD_DELETED,
+                activity=self._activity,
                 time=NOW,
                 actor=self._writer + self._start,
                 detail={"number": number},

@@ -5,7 +5,7 @@ helm.sh/hook-weight: {{ . | quote }}
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end -}}
 
-{{/* What may be looked at and renewed. The signing key may not be changed by anybody. */}}
+{{/* What may be looked at and renewed. A signing key may not be changed by anybody. */}}
 {{- define "carrel.trust.renewal-rules" -}}
 - apiGroups: [""]
   resources: [secrets]
@@ -13,6 +13,7 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
     - {{ include "carrel.name.ca" . }}
     - {{ include "carrel.name.ingest-tls" . }}
     - {{ include "carrel.name.mirror-tls" . }}
+    - {{ include "carrel.name.ledger-tls" . }}
     - {{ include "carrel.name.identity-tls" . }}
     - {{ include "carrel.name.identity-clients" . }}
     - {{ include "carrel.name.identity-people" . }}
@@ -20,7 +21,9 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
   verbs: [get, patch]
 - apiGroups: [""]
   resources: [secrets]
-  resourceNames: [{{ include "carrel.name.ingest-signing" . }}]
+  resourceNames:
+    - {{ include "carrel.name.ingest-signing" . }}
+    - {{ include "carrel.name.ledger-signing" . }}
   verbs: [get]
 - apiGroups: [""]
   resources: [configmaps]
@@ -28,7 +31,9 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
   verbs: [get, patch]
 - apiGroups: [""]
   resources: [configmaps]
-  resourceNames: [{{ include "carrel.name.ingest-public-key" . }}]
+  resourceNames:
+    - {{ include "carrel.name.ingest-public-key" . }}
+    - {{ include "carrel.name.ledger-public-key" . }}
   verbs: [get]
 {{- end -}}
 
@@ -53,6 +58,9 @@ spec:
         - --namespace={{ .root.Release.Namespace }}
         {{- if eq .root.Values.mirror.service "Offered" }}
         - --service={{ include "carrel.name.mirror" .root }}
+        {{- end }}
+        {{- if eq .root.Values.ledger.service "Offered" }}
+        - --service={{ include "carrel.name.ledger" .root }}
         {{- end }}
         {{- if eq .root.Values.identity.service "Demo" }}
         - --service={{ include "carrel.name.identity" .root }}

@@ -13,6 +13,10 @@
 {{- define "carrel.name.identity-realm" -}}carrel-identity-realm{{- end -}}
 {{- define "carrel.name.node" -}}carrel-node{{- end -}}
 {{- define "carrel.name.apiaudit" -}}carrel-apiaudit{{- end -}}
+{{- define "carrel.name.ledger" -}}carrel-ledger{{- end -}}
+{{- define "carrel.name.ledger-tls" -}}carrel-ledger-tls{{- end -}}
+{{- define "carrel.name.ledger-signing" -}}carrel-ledger-signing{{- end -}}
+{{- define "carrel.name.ledger-public-key" -}}carrel-ledger-public-key{{- end -}}
 {{- define "carrel.name.trust" -}}carrel-trust{{- end -}}
 {{- define "carrel.name.trust-setup" -}}carrel-trust-setup{{- end -}}
 {{- define "carrel.name.retirement" -}}carrel-retirement{{- end -}}

@@ -217,6 +217,7 @@ async def _prepare(kubeconfig: Path) -> JSON:
             "network": network,
             "node": {"kubeletRoot": embedded["data"]["kubeletRoot"]},
             "persistence": {"storageClass": "carrel-local"},
+            "ledger": {"service": "Offered", "origin": "carrel.localhost/log"},
         }
 
 

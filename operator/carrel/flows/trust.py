@@ -5,6 +5,7 @@ dataset that it signed would lose its proof.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -26,9 +27,8 @@ __all__ = ["Certificates", "TrustError", "ensure_trust"]
 
 AUTHORITY = "carrel-ca"
 INGEST = "carrel-ingest"
-SIGNING = "carrel-ingest-signing"
+LEDGER = "carrel-ledger"
 SIGNING_KEY = "signing.key"
-PUBLIC = "carrel-ingest-public-key"
 PUBLIC_KEY = "public.pem"
 _TLS = "kubernetes.io/tls"
 _KEPT_AUTHORITIES = 3
@@ -42,6 +42,36 @@ class Certificates(StrEnum):
     """The platform's own authority."""
     CERT_MANAGER = "CertManager"
     """cert-manager, by objects of the chart."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SigningKey:
+    """A key that is made once and never replaced."""
+
+    secret: str
+    published: str
+    """ConfigMap with its public half."""
+    what: str
+    signed: str
+    """What would lose its proof."""
+    anew: str
+    """What would have to be done again without it."""
+
+
+_OF_DATASETS = _SigningKey(
+    secret="carrel-ingest-signing",  # noqa: S106 - the name of a Secret, not its content
+    published="carrel-ingest-public-key",
+    what="datasets",
+    signed="datasets were signed",
+    anew="publish every dataset again",
+)
+_OF_LOG = _SigningKey(
+    secret="carrel-ledger-signing",  # noqa: S106 - as above
+    published="carrel-ledger-public-key",
+    what="the central log",
+    signed="the log was signed",
+    anew="begin a log with an origin of its own; what was signed stays provable with the old key",
+)
 
 
 class TrustError(Exception):
@@ -69,7 +99,9 @@ async def ensure_trust(
         If the API server refuses or does not answer.
     """
     place = PlatformNamespace(cluster=cluster, name=namespace)
-    done = [*await _ensure_signing_key(place)]
+    done = [*await _ensure_signing_key(place, _OF_DATASETS)]
+    if LEDGER in services:
+        done += await _ensure_signing_key(place, _OF_LOG)
     if certificates is Certificates.MADE:
         now = clock.now()
         authority, made = await _ensure_authority(place, now=now)
@@ -79,34 +111,34 @@ async def ensure_trust(
     return tuple(done)
 
 
-async def _ensure_signing_key(place: PlatformNamespace) -> Sequence[str]:
-    secret = await place.read("Secret", SIGNING)
-    published = await place.read("ConfigMap", PUBLIC)
+async def _ensure_signing_key(place: PlatformNamespace, key: _SigningKey) -> Sequence[str]:
+    secret = await place.read("Secret", key.secret)
+    published = await place.read("ConfigMap", key.published)
     if secret is None and published is not None:
         raise TrustError(
-            f"Secret {SIGNING} is gone, but datasets were signed with it. Restore it from a "
-            f"backup; or delete ConfigMap {PUBLIC} too, and publish every dataset again."
+            f"Secret {key.secret} is gone, but {key.signed} with it. Restore it from a "
+            f"backup; or delete ConfigMap {key.published} too, and {key.anew}."
         )
     done: list[str] = []
     if secret is None:
-        secret = place.secret(SIGNING, {SIGNING_KEY: make_signing_key()}, of_type="Opaque")
+        secret = place.secret(key.secret, {SIGNING_KEY: make_signing_key()}, of_type="Opaque")
         await place.write(secret | {"immutable": True}, over=None)
-        done.append(f"made the signing key of datasets (Secret {SIGNING})")
+        done.append(f"made the signing key of {key.what} (Secret {key.secret})")
     try:
         public = public_key_of(data_of(secret, SIGNING_KEY))
     except ValueError as error:
         raise TrustError(
-            f"Secret {SIGNING} holds no Ed25519 key under {SIGNING_KEY}: {error}. "
+            f"Secret {key.secret} holds no Ed25519 key under {SIGNING_KEY}: {error}. "
             "Restore it from a backup."
         ) from error
     if published is None:
-        public_map = place.config_map(PUBLIC, {PUBLIC_KEY: public}) | {"immutable": True}
+        public_map = place.config_map(key.published, {PUBLIC_KEY: public}) | {"immutable": True}
         await place.write(public_map, over=None)
-        done.append(f"published its public half (ConfigMap {PUBLIC})")
+        done.append(f"published its public half (ConfigMap {key.published})")
     elif published.get("data", {}).get(PUBLIC_KEY, "").strip() != public.decode().strip():
         raise TrustError(
-            f"ConfigMap {PUBLIC} is not the public half of Secret {SIGNING}: one of them was "
-            "replaced. Restore the pair from a backup."
+            f"ConfigMap {key.published} is not the public half of Secret {key.secret}: one of "
+            "them was replaced. Restore the pair from a backup."
         )
     return done
 

@@ -45,20 +45,26 @@ def _writer(chains: str, *prefixes: str, of_a_node: bool = False) -> Writer:
     return Writer(re.compile(chains), _OWN | activities, of_a_node)
 
 
-WRITERS: Mapping[str, Writer] = {
-    "carrel-operator": _writer(
-        "operator", "APPROVAL_", "GRANT_", "WORKSPACE_", "POD_DELETED", "VOLUME_"
+_INGEST = ("INGEST_", "FILE_", "DATASET_", "STAGING_")
+
+WRITERS: Mapping[str, tuple[Writer, ...]] = {
+    "carrel-operator": (
+        _writer("operator", "APPROVAL_", "GRANT_", "WORKSPACE_", "POD_DELETED", "VOLUME_"),
     ),
-    "carrel-revoker": _writer("revoker", "POD_DELETED"),
-    "carrel-ingest": _writer("ingest(-[0-9a-f]{12})?", "INGEST_", "FILE_", "DATASET_", "STAGING_"),
-    "carrel-node": _writer(
-        "node(-[a-z]+)?|lock|views|homes|holder|relay|recorder",
-        *("VIEW_", "HOME_", "LOCK_", "GATE_", "TRAFFIC_", "CGROUP_", "RECORDER_", "COUNTS_"),
-        "WORKSPACE_FROZEN",
-        of_a_node=True,
+    "carrel-revoker": (_writer("revoker", "POD_DELETED"),),
+    "carrel-ingest": (_writer("ingest", *_INGEST),),
+    "carrel-node": (
+        _writer(
+            "node(-[a-z]+)?|lock|views|homes|holder|relay|recorder",
+            *("VIEW_", "HOME_", "LOCK_", "GATE_", "TRAFFIC_", "CGROUP_", "RECORDER_", "COUNTS_"),
+            "WORKSPACE_FROZEN",
+            of_a_node=True,
+        ),
+        # The job of an ingest ends with its last record and leaves its chain in the node's store.
+        _writer("ingest-[0-9a-f]{12}", *_INGEST, of_a_node=True),
     ),
-    "carrel-apiaudit": _writer("apiaudit", "ADMINISTRATOR_", "POD_ENTERED", "AUDIT_LOG_"),
-    "carrel-ledger": _writer("ledgerd", "RECORDS_READ", "SEALED_READ", "KEY_DELETED"),
+    "carrel-apiaudit": (_writer("apiaudit", "ADMINISTRATOR_", "POD_ENTERED", "AUDIT_LOG_"),),
+    "carrel-ledger": (_writer("ledgerd", "RECORDS_READ", "SEALED_READ", "KEY_DELETED"),),
 }
 """By ServiceAccount."""
 
@@ -70,12 +76,13 @@ def admitted(identity: Identity, *, chain: str) -> Writer:
         RefusedError: when it is no writer, or the chain is another's.
 
     """
-    writer = WRITERS.get(identity.account)
-    if writer is None:
+    writers = WRITERS.get(identity.account, ())
+    if not writers:
         raise RefusedError(
             403, f"account_is_no_writer: {identity.account} may not append; see reference/ledger."
         )
-    if not writer.chains.fullmatch(chain):
+    writer = next((each for each in writers if each.chains.fullmatch(chain)), None)
+    if writer is None:
         raise RefusedError(
             403, f"chain_is_anothers: {identity.account} may not write the chain {chain[:64]!r}."
         )

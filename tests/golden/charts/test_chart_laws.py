@@ -1,12 +1,21 @@
 """What holds for every rendering: laws that no value may break."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
+from carrel.flows.settings import ProcessSettings
+from carrel.forwarder.settings import Settings as ForwarderSettings
+from carrel.ledger.note import VerifierKey
+from carrel.ledgerd.cosigning import Place
+from carrel.ledgerd.identity import AUDIENCE
+from carrel.ledgerd.settings import Settings as LedgerSettings
 from carrel.mirror.settings import MirrorSettings
+
+S = TypeVar("S", bound=ProcessSettings)
 
 Objects = list[dict[str, Any]]
 Render = Callable[[str], Objects]
@@ -32,6 +41,13 @@ def _containers(objects: Objects) -> Iterator[tuple[str, dict[str, Any]]]:
     for name, pod in _pods(objects):
         for each in [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]:
             yield f"{name}/{each['name']}", each
+
+
+def _told(container: dict[str, Any], settings: type[S]) -> S:
+    """Return what a process makes of its environment; it must know every variable."""
+    told = {each["name"]: each.get("value", "carrel-system") for each in container["env"]}
+    assert set(told) - {f"CARREL_{name.upper()}" for name in settings.model_fields} == set()
+    return settings.from_environment(told)
 
 
 def test_no_secret_is_written_in_a_template(objects: Objects):
@@ -78,9 +94,14 @@ def test_the_reader_of_the_audit_log_sees_one_folder_and_holds_no_token(render: 
     spec = pod["spec"]
     host = [each for each in spec["volumes"] if "hostPath" in each]
     assert host == [{"name": "audit", "hostPath": {"path": "/var/log/audit", "type": "Directory"}}]
-    (container,) = spec["containers"]
-    mounts = {each["name"]: each.get("readOnly", False) for each in container["volumeMounts"]}
-    assert mounts == {"audit": True, "ledger": False, "tmp": False}
+    mounts = {
+        one["name"]: {each["name"]: each.get("readOnly", False) for each in one["volumeMounts"]}
+        for one in spec["containers"]
+    }
+    assert mounts == {
+        "apiaudit": {"audit": True, "ledger": False, "tmp": False},
+        "forwarder": {"ledger": True, "ledger-door": True, "tmp": False},
+    }
     assert spec["automountServiceAccountToken"] is False
     assert not {"hostPID", "hostIPC", "hostNetwork"} & set(spec)
 
@@ -119,7 +140,9 @@ def test_every_platform_pod_may_reach_the_api_server_and_only_the_mirror_more(ob
     has_mirror = "carrel-mirror" in dict(_pods(objects))
     of_mirror = {"carrel-mirror", "carrel-mirror-callers"} if has_mirror else set()
     inside = {"carrel-identity"} & set(policies)
-    assert leading_out == {"carrel-api-server"} | of_mirror | inside
+    has_log = "carrel-ledger" in dict(_pods(objects))
+    of_log = {"carrel-ledger", "carrel-ledger-writers"} if has_log else set()
+    assert leading_out == {"carrel-api-server"} | of_mirror | of_log | inside
     (rule,) = policies["carrel-api-server"]["spec"]["egress"]
     assert all(set(peer) == {"ipBlock"} for peer in rule["to"])
     (selector,) = policies["carrel-api-server"]["spec"]["podSelector"]["matchExpressions"]
@@ -161,15 +184,48 @@ def test_what_leads_outside_is_chosen_for_the_mirror_alone(render: Callable[[str
     assert outside == [{"ipBlock": {"cidr": "198.51.100.7/32"}}]
 
 
+def test_every_chain_of_records_has_a_forwarder_that_only_reads_it(render: Render):
+    """Each pod with a ledger sends it; the forwarder's one token is for the log alone."""
+    writers = {"carrel-operator", "carrel-revoker", "carrel-ingest", "carrel-node"}
+    found = {}
+    for name, pod in _pods(render("everything")):
+        for one in pod["spec"]["containers"]:
+            if one["name"] == "forwarder":
+                found[name] = [m for m in one["volumeMounts"] if m["name"] in {"ledger", "store"}]
+                (door,) = (v for v in pod["spec"]["volumes"] if v["name"] == "ledger-door")
+                token = door["projected"]["sources"][0]["serviceAccountToken"]
+                assert token["audience"] == AUDIENCE
+                _told(one, ForwarderSettings)
+    assert set(found) == writers | {"carrel-apiaudit"}
+    assert all(mount["readOnly"] for mounts in found.values() for mount in mounts)
+
+
+def test_the_central_log_reads_what_the_chart_tells_it(render: Render):
+    """A setting with another name on each side would be a log that never starts."""
+    (container,) = (
+        one for name, one in _containers(render("everything")) if name == "carrel-ledger/ledger"
+    )
+    settings = _told(container, LedgerSettings)
+    assert settings.log_origin == "carrel.example.org/log"
+    assert settings.witness_place is Place.ELSEWHERE
+    assert VerifierKey.parse(settings.witness_key).name == "witness.example.org/w1"
+
+
+def test_without_the_central_log_nothing_of_it_is_there(render: Render):
+    """A site that does not ask for it has no forwarder and no way to it."""
+    text = json.dumps([each for each in render("minimal") if each["kind"] != "ClusterRole"])
+    assert "carrel.forwarder" not in text
+    assert "carrel.ledgerd" not in text
+    assert "ledger-writers" not in text
+
+
 def test_the_mirror_reads_what_the_chart_tells_it(render: Callable[[str], Objects]):
     """A setting with another name on each side would be a mirror that never starts."""
     (container,) = (one for name, one in _containers(render("everything")) if "mirror" in name)
-    told = {each["name"]: each.get("value", "carrel-system") for each in container["env"]}
-    settings = MirrorSettings.from_environment(told)
+    settings = _told(container, MirrorSettings)
     assert settings.mirror_callers == ("system:serviceaccount:carrel-system:carrel-node",)
     (index,) = settings.mirror_upstreams
     assert index.hosts == {"packages.example.org", "files.example.org"}
-    assert set(told) - {f"CARREL_{name.upper()}" for name in MirrorSettings.model_fields} == set()
 
 
 def test_every_hook_has_the_rights_that_it_needs_when_it_runs(objects: Objects):

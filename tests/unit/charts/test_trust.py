@@ -221,3 +221,19 @@ async def test_a_service_that_is_turned_on_gets_a_certificate_of_its_own(
     assert serves(pair, names, authority=_bundle(cluster)[0])
     await ensure_trust(cluster, **asked)
     assert _pair(cluster, "carrel-mirror-tls") == pair
+
+
+async def test_the_central_log_gets_a_key_that_is_never_replaced(
+    cluster: FakeCluster, clock: FixedClock
+):
+    """Made once where there is a log; lost, it is missed and not made anew."""
+    asked = {"namespace": PLACE, "certificates": Certificates.MADE, "clock": clock}
+    await ensure_trust(cluster, **asked)
+    assert _secret("carrel-ledger-signing") not in cluster.objects
+    await ensure_trust(cluster, **asked, services=["carrel-ledger"])
+    made = cluster.objects[_secret("carrel-ledger-signing")]
+    await ensure_trust(cluster, **asked, services=["carrel-ledger"])
+    assert cluster.objects[_secret("carrel-ledger-signing")] == made
+    del cluster.objects[_secret("carrel-ledger-signing")]
+    with pytest.raises(TrustError, match="carrel-ledger-signing is gone, but the log was signed"):
+        await ensure_trust(cluster, **asked, services=["carrel-ledger"])

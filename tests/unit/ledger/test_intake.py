@@ -155,8 +155,24 @@ async def test_a_chain_that_began_anew_or_late_is_taken_and_admitted(tmp_path: P
     assert gaps(tmp_path) == ["BeginsLate", "Replaced"]
 
 
+async def test_a_node_passes_on_what_ingest_jobs_left_and_says_nothing_else_there(
+    tmp_path: Path,
+) -> None:
+    writing = Writing("ingest-0123456789ab", activity=Activity.INGEST_SEALED)
+    with taking(tmp_path) as (intake, _):
+        process, batch = "ingest-0123456789ab", lines(writing, 3)
+        chain = writing.source.chain
+        await intake.take(NODE, batch, process=process, chain=chain)
+        with pytest.raises(RefusedError, match="chain_is_anothers"):
+            await intake.take(REVOKER, lines(writing, 1), process=process, chain=chain)
+        with pytest.raises(RefusedError, match="token_names_no_node"):
+            nowhere = Identity("carrel-node", "")
+            await intake.take(nowhere, lines(writing, 1), process=process, chain=chain)
+    assert len(leaves(tmp_path)) == 3
+
+
 def test_every_activity_has_a_writer() -> None:
-    written = {activity for writer in WRITERS.values() for activity in writer.activities}
+    written = {each for of in WRITERS.values() for writer in of for each in writer.activities}
     assert set(Activity) - written == set(), "say in carrel.ledgerd.writers who records this"
 
 
