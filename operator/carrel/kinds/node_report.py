@@ -33,6 +33,22 @@ class Figure(Model):
     """The number."""
 
 
+class ReportedServer(Model):
+    """The workspace's notebook server, as its own node sees it."""
+
+    address: Address
+    """Address of the pod."""
+    certificate: Annotated[
+        str,
+        StringConstraints(
+            pattern=r"^-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----\n?$",
+            max_length=2048,
+        ),
+    ]
+    """The certificate that the server made for itself at its start, PEM; whoever shows another is
+    not the server."""
+
+
 class NodeReportSpec(Model):
     """Which node speaks about which workspace."""
 
@@ -64,6 +80,8 @@ class NodeReportStatus(Model):
         tuple[Address, ...], Field(max_length=16, json_schema_extra={"x-list-type": "set"})
     ] = ()
     """Addresses of the gateway that the lock admits."""
+    server: ReportedServer | None = None
+    """The notebook server of the pod in `podUID`, once it has made its certificate."""
     steps: Annotated[
         tuple[StartStep, ...],
         Field(max_length=16, json_schema_extra={"x-list-type": "map", "x-list-map-keys": ["step"]}),
