@@ -48,6 +48,9 @@ def ensure(
     overseer: Annotated[
         list[str] | None, typer.Option(help="As --person, but may disable the others there.")
     ] = None,
+    front_door: Annotated[
+        str, typer.Option(help="Host that browsers ask, such as carrel.example.org.")
+    ] = "",
     kubeconfig: Annotated[
         Path | None, typer.Option(envvar="KUBECONFIG", help="Absent inside a pod.")
     ] = None,
@@ -68,6 +71,7 @@ def ensure(
                 services=tuple(service or ()),
                 realm_of=realm_of,
                 people=people,
+                front_door=front_door,
                 kubeconfig=kubeconfig,
             )
         )
@@ -85,6 +89,7 @@ async def _ensure(
     services: tuple[str, ...],
     realm_of: tuple[str, str, str] | None,
     people: tuple[Account, ...],
+    front_door: str,
     kubeconfig: Path | None,
 ) -> tuple[str, ...]:
     async with connect(kubeconfig, user_agent="carrel-trust") as cluster:
@@ -94,6 +99,7 @@ async def _ensure(
             certificates=certificates,
             clock=SystemClock(),
             services=services,
+            front_door=front_door,
         )
         if realm_of is None:
             return done

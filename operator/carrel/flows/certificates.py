@@ -7,6 +7,7 @@ key signs dataset manifests. PEM in, PEM out.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -18,6 +19,7 @@ __all__ = [
     "AUTHORITY_LIFE",
     "SERVER_LIFE",
     "Pair",
+    "Use",
     "make_authority",
     "make_server",
     "make_signing_key",
@@ -31,6 +33,21 @@ AUTHORITY_LIFE = timedelta(days=3650)
 SERVER_LIFE = timedelta(days=90)
 _BACKDATED = timedelta(minutes=5)
 """Clocks of nodes differ; a certificate from the future is refused."""
+
+
+class Use(StrEnum):
+    """What a certificate is shown for."""
+
+    SERVE = "Serve"
+    """To those who connect."""
+    SERVE_AND_CALL = "ServeAndCall"
+    """Also to servers that ask who connects."""
+
+
+_PURPOSES = {
+    Use.SERVE: [ExtendedKeyUsageOID.SERVER_AUTH],
+    Use.SERVE_AND_CALL: [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +109,9 @@ def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
     )
 
 
-def make_server(names: Sequence[str], *, authority: Pair, now: datetime) -> Pair:
+def make_server(
+    names: Sequence[str], *, authority: Pair, now: datetime, use: Use = Use.SERVE
+) -> Pair:
     """Make a server certificate for DNS `names`, the first of which is the common name."""
     signer = serialization.load_pem_private_key(authority.key, password=None)
     if not isinstance(signer, ec.EllipticCurvePrivateKey):
@@ -109,7 +128,7 @@ def make_server(names: Sequence[str], *, authority: Pair, now: datetime) -> Pair
         .not_valid_after(min(now + SERVER_LIFE, issuer.not_valid_after_utc))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage(_PURPOSES[use]), critical=False)
         .add_extension(
             x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False
         )
@@ -136,18 +155,18 @@ def renewal_is_due(certificate: bytes, *, now: datetime) -> bool:
     return now >= read.not_valid_before_utc + life * 2 / 3
 
 
-def serves(pair: Pair, names: Sequence[str], *, authority: bytes) -> bool:
-    """Tell whether a pair fits together, bears exactly `names` and `authority` signed it."""
+def serves(pair: Pair, names: Sequence[str], *, authority: bytes, use: Use = Use.SERVE) -> bool:
+    """Tell whether a pair fits together, bears exactly `names` and `use`, signed by `authority`."""
     try:
         read = x509.load_pem_x509_certificate(pair.certificate)
         key = serialization.load_pem_private_key(pair.key, password=None)
         read.verify_directly_issued_by(x509.load_pem_x509_certificate(authority))
         found = read.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        purposes = list(read.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
     except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
         return False
-    return read.public_key() == key.public_key() and found.get_values_for_type(x509.DNSName) == [
-        *names
-    ]
+    fits = read.public_key() == key.public_key() and purposes == _PURPOSES[use]
+    return fits and found.get_values_for_type(x509.DNSName) == [*names]
 
 
 def split_bundle(bundle: bytes) -> tuple[bytes, ...]:

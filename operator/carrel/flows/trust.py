@@ -12,6 +12,7 @@ from enum import StrEnum
 from carrel.cluster import JSON, Cluster
 from carrel.flows.certificates import (
     Pair,
+    Use,
     make_authority,
     make_server,
     make_signing_key,
@@ -28,6 +29,8 @@ __all__ = ["Certificates", "TrustError", "ensure_trust"]
 AUTHORITY = "carrel-ca"
 INGEST = "carrel-ingest"
 LEDGER = "carrel-ledger"
+GATEWAY = "carrel-gateway"
+FRONT_DOOR = "carrel-front-door"
 SIGNING_KEY = "signing.key"
 PUBLIC_KEY = "public.pem"
 _TLS = "kubernetes.io/tls"
@@ -85,11 +88,13 @@ async def ensure_trust(
     certificates: Certificates,
     clock: Clock,
     services: Sequence[str] = (),
+    front_door: str = "",
 ) -> tuple[str, ...]:
     """Make what is missing and renew what is due; return what was done, in sentences.
 
     `services` are those that need a certificate beside the ingest's; each gets its pair in the
-    Secret `<service>-tls`.
+    Secret `<service>-tls`. `front_door` is the host that browsers ask; it and every label below
+    get one pair in the Secret `carrel-front-door-tls`.
 
     Raises
     ------
@@ -107,7 +112,17 @@ async def ensure_trust(
         authority, made = await _ensure_authority(place, now=now)
         done += made
         for service in (INGEST, *services):
-            done += await _ensure_server(place, service, authority=authority, now=now)
+            names = (f"{service}.{place.name}.svc", service, f"{service}.{place.name}")
+            # Workspaces ask the gateway who it is.
+            use = Use.SERVE_AND_CALL if service == GATEWAY else Use.SERVE
+            done += await _ensure_server(
+                place, service, names=names, use=use, authority=authority, now=now
+            )
+        if front_door:
+            hosts = (front_door, f"*.{front_door}")
+            done += await _ensure_server(
+                place, FRONT_DOOR, names=hosts, use=Use.SERVE, authority=authority, now=now
+            )
     return tuple(done)
 
 
@@ -172,17 +187,22 @@ async def _ensure_authority(
 
 
 async def _ensure_server(
-    place: PlatformNamespace, service: str, *, authority: Pair, now: datetime
+    place: PlatformNamespace,
+    service: str,
+    *,
+    names: Sequence[str],
+    use: Use,
+    authority: Pair,
+    now: datetime,
 ) -> Sequence[str]:
-    names = (f"{service}.{place.name}.svc", service, f"{service}.{place.name}")
     tls = f"{service}-tls"
     secret = await place.read("Secret", tls)
     if secret is not None:
         pair = _pair(secret)
-        good = serves(pair, names, authority=authority.certificate)
+        good = serves(pair, names, authority=authority.certificate, use=use)
         if good and not renewal_is_due(pair.certificate, now=now):
             return ()
-    fresh = make_server(names, authority=authority, now=now)
+    fresh = make_server(names, authority=authority, now=now, use=use)
     data = {"tls.crt": fresh.certificate, "tls.key": fresh.key, "ca.crt": authority.certificate}
     await place.write(place.secret(tls, data, of_type=_TLS), over=secret)
     return (f"made a certificate for {names[0]} (Secret {tls})",)

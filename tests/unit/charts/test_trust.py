@@ -7,7 +7,14 @@ import pytest
 
 from carrel.cluster import JSON, Deadline, Ref
 from carrel.cluster.refs import CONFIG_MAP, NAMESPACE, SECRET
-from carrel.flows.certificates import AUTHORITY_LIFE, SERVER_LIFE, Pair, serves, split_bundle
+from carrel.flows.certificates import (
+    AUTHORITY_LIFE,
+    SERVER_LIFE,
+    Pair,
+    Use,
+    serves,
+    split_bundle,
+)
 from carrel.flows.clock import FixedClock
 from carrel.flows.trust import Certificates, TrustError, ensure_trust
 from support.fake_cluster import FakeCluster
@@ -237,3 +244,31 @@ async def test_the_central_log_gets_a_key_that_is_never_replaced(
     del cluster.objects[_secret("carrel-ledger-signing")]
     with pytest.raises(TrustError, match="carrel-ledger-signing is gone, but the log was signed"):
         await ensure_trust(cluster, **asked, services=["carrel-ledger"])
+
+
+async def test_the_gateway_shows_its_certificate_to_workspaces_too(
+    cluster: FakeCluster, clock: FixedClock
+):
+    """And the front door gets one for its host and every origin below it."""
+    asked = {"namespace": PLACE, "certificates": Certificates.MADE, "clock": clock}
+    await ensure_trust(
+        cluster, **asked, services=["carrel-gateway"], front_door="carrel.example.org"
+    )
+    authority = _bundle(cluster)[0]
+    names = ("carrel-gateway.carrel-system.svc", "carrel-gateway", "carrel-gateway.carrel-system")
+    own, public = _pair(cluster, "carrel-gateway-tls"), _pair(cluster, "carrel-front-door-tls")
+    assert serves(own, names, authority=authority, use=Use.SERVE_AND_CALL)
+    assert not serves(own, names, authority=authority, use=Use.SERVE)
+    assert serves(public, ("carrel.example.org", "*.carrel.example.org"), authority=authority)
+
+
+async def test_a_front_door_that_moves_gets_another_certificate(
+    cluster: FakeCluster, clock: FixedClock
+):
+    """The old one names hosts that nobody asks any more."""
+    asked = {"namespace": PLACE, "certificates": Certificates.MADE, "clock": clock}
+    await ensure_trust(cluster, **asked, front_door="one.example.org")
+    await ensure_trust(cluster, **asked, front_door="two.example.org")
+    pair = _pair(cluster, "carrel-front-door-tls")
+    names = ("two.example.org", "*.two.example.org")
+    assert serves(pair, names, authority=_bundle(cluster)[0])
