@@ -10,9 +10,6 @@ from types import MappingProxyType
 
 from carrel.rules.front_door import Traffic
 
-IDENTITY = "X-Carrel-Door"
-"""Header that proves to a workspace's server that a request came through the door."""
-
 Fields = tuple[tuple[str, str], ...]
 """Header fields in their order."""
 
@@ -32,7 +29,7 @@ _TO_BROWSER = frozenset({"content-type", "content-encoding", "date", "etag", "la
 _NOT_KEPT = frozenset({Traffic.API, Traffic.CONTENTS, Traffic.PAGE})
 """A browser's cache outlives a grant: what a user wrote is not left there."""
 
-_ALWAYS: Mapping[str, str] = MappingProxyType(
+ALWAYS: Mapping[str, str] = MappingProxyType(
     {
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
@@ -40,25 +37,21 @@ _ALWAYS: Mapping[str, str] = MappingProxyType(
         "Cross-Origin-Resource-Policy": "same-origin",
         "Origin-Agent-Cluster": "?1",
         "X-DNS-Prefetch-Control": "off",
+        "Server": "Carrel",
         "Strict-Transport-Security": "max-age=31536000",
         "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), "
         "payment=(), serial=(), usb=()",
     }
 )
+"""What every answer of the front door carries, its own pages included."""
 
 
-def to_workspace(sent: Iterable[tuple[str, str]], *, identity: str) -> Fields:
-    """Return the fields that a workspace is sent.
+def to_workspace(sent: Iterable[tuple[str, str]]) -> Fields:
+    """Return those fields of a browser's request that a workspace is sent.
 
-    Parameters
-    ----------
-    sent
-        Fields of the browser's request.
-    identity
-        The door's secret, known to the workspace's server and to no kernel.
+    None of them says who asks: the server knows the door by the certificate of its connection.
     """
-    kept = tuple((name, value) for name, value in sent if name.lower() in _TO_WORKSPACE)
-    return (*kept, (IDENTITY, identity))
+    return tuple((name, value) for name, value in sent if name.lower() in _TO_WORKSPACE)
 
 
 def to_browser(
@@ -79,7 +72,7 @@ def to_browser(
     cache = "no-store" if traffic in _NOT_KEPT else "private, max-age=3600"
     return (
         *kept,
-        *_ALWAYS.items(),
+        *ALWAYS.items(),
         ("Cache-Control", cache),
         ("Content-Security-Policy", content_security_policy(own=own, portal=portal)),
     )
@@ -111,3 +104,63 @@ def content_security_policy(*, own: str, portal: str) -> str:
         "webrtc": "'block'",
     }
     return "; ".join(f"{name} {value}" for name, value in directives.items())
+
+
+_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""Fields of one connection (RFC 9110, 7.6.1)."""
+_OF_THE_WAY = frozenset({"forwarded", "host", "x-real-ip"})
+
+
+def beside_to_server(
+    sent: Iterable[tuple[str, str]], *, host: str, port: int, remote: str, without: frozenset[str]
+) -> Fields:
+    """Return the fields that a service of the platform is sent.
+
+    Parameters
+    ----------
+    sent
+        Fields of the browser's request.
+    host, port
+        Authority and port that the browser asked.
+    remote
+        Address that it asked from.
+    without
+        Names of cookies that are the gateway's own.
+    """
+    kept: list[tuple[str, str]] = []
+    for name, value in sent:
+        lower = name.lower()
+        if lower in _HOP or lower in _OF_THE_WAY or lower.startswith("x-forwarded-"):
+            continue
+        if lower == "cookie":
+            parts = (part.strip() for part in value.split(";"))
+            value = "; ".join(part for part in parts if part.partition("=")[0] not in without)  # noqa: PLW2901 - the field as it goes on
+            if not value:
+                continue
+        kept.append((name, value))
+    return (
+        *kept,
+        ("Host", host),
+        ("X-Forwarded-For", remote),
+        ("X-Forwarded-Host", host),
+        ("X-Forwarded-Port", str(port)),
+        ("X-Forwarded-Proto", "https"),
+    )
+
+
+def beside_to_browser(answered: Iterable[tuple[str, str]]) -> Fields:
+    """Return the fields of a service's answer that the browser gets."""
+    kept = tuple((name, value) for name, value in answered if name.lower() not in _HOP)
+    return (*kept, ("Strict-Transport-Security", ALWAYS["Strict-Transport-Security"]))

@@ -4,7 +4,6 @@ import pytest
 
 from carrel.rules.front_door import Refused, Traffic
 from carrel.rules.front_door_headers import (
-    IDENTITY,
     content_security_policy,
     to_browser,
     to_workspace,
@@ -22,19 +21,14 @@ def test_a_workspace_sees_no_cookie_no_token_and_no_way():
         ("Authorization", "Bearer secret"),
         ("Accept", "*/*"),
         ("X-Forwarded-For", "192.0.2.1"),
-        (IDENTITY, "forged"),
-        ("x-carrel-door", "forged"),
+        ("X-Forwarded-User", "forged"),
         ("Connection", "keep-alive, Accept"),
         ("Transfer-Encoding", "chunked"),
         ("Range", "bytes=0-"),
         ("Sec-WebSocket-Extensions", "permessage-deflate"),
         ("Content-Type", "application/json"),
     )
-    assert to_workspace(sent, identity="secret of the door") == (
-        ("Accept", "*/*"),
-        ("Content-Type", "application/json"),
-        (IDENTITY, "secret of the door"),
-    )
+    assert to_workspace(sent) == (("Accept", "*/*"), ("Content-Type", "application/json"))
 
 
 def test_a_page_sets_no_cookie_and_names_no_file():
