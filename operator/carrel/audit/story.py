@@ -39,6 +39,12 @@ _SENTENCES: Mapping[Activity, str] = {
     Activity.CGROUP_EMPTIED: "Nothing of {workspace} runs on {node} any more.",
     Activity.DATASET_PUBLISHED: "A version of {family} with {instances} instances was published.",
     Activity.FILE_REFUSED: "{files} files were refused at the gate: {rule}.",
+    Activity.LOGIN_ADMITTED: "{actor} logged in.",
+    Activity.LOGIN_ENDED: "The login of {actor} ended: {reason}.",
+    Activity.DOOR_OPENED: "{actor} opened the workspace {workspace}.",
+    Activity.DOOR_CUT: "Everything that {actor} had open of {workspace} was cut: {reason}; decided "
+    "{decided}, last byte {lastByte}, {sockets} sockets.",
+    Activity.DOOR_BUDGET_SPENT: "{actor} used up the bytes of {day} of {workspace}: {spent}.",
     Activity.ADMINISTRATOR_ACTED: "{actor} asked to {verb} {resource} {name}: {answer}.",
     Activity.POD_ENTERED: "{actor} asked for {resource} of {namespace}/{name}: {answer}.",
     Activity.SEALED_READ: "{actor} read sealed fields of {project} in clear, because: {why}.",

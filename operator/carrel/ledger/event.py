@@ -71,6 +71,18 @@ class Activity(StrEnum):
     DATASET_PUBLISHED = "DatasetPublished"
     STAGING_EMPTIED = "StagingEmptied"
 
+    LOGIN_ADMITTED = "LoginAdmitted"
+    LOGIN_REFUSED = "LoginRefused"
+    LOGIN_ENDED = "LoginEnded"
+    DOOR_OPENED = "DoorOpened"
+    DOOR_SERVED = "DoorServed"
+    DOOR_REFUSED = "DoorRefused"
+    DOOR_SOCKET_OPENED = "DoorSocketOpened"
+    DOOR_SOCKET_CLOSED = "DoorSocketClosed"
+    DOOR_CUT = "DoorCut"
+    DOOR_BUDGET_WARNED = "DoorBudgetWarned"
+    DOOR_BUDGET_SPENT = "DoorBudgetSpent"
+
     ADMINISTRATOR_ACTED = "AdministratorActed"
     POD_ENTERED = "PodEntered"
     AUDIT_LOG_FORWARDED = "AuditLogForwarded"

@@ -63,6 +63,7 @@ WRITERS: Mapping[str, tuple[Writer, ...]] = {
         # The job of an ingest ends with its last record and leaves its chain in the node's store.
         _writer("ingest-[0-9a-f]{12}", *_INGEST, of_a_node=True),
     ),
+    "carrel-gateway": (_writer("gateway", "LOGIN_", "DOOR_"),),
     "carrel-apiaudit": (_writer("apiaudit", "ADMINISTRATOR_", "POD_ENTERED", "AUDIT_LOG_"),),
     "carrel-ledger": (_writer("ledgerd", "RECORDS_READ", "SEALED_READ", "KEY_DELETED"),),
 }
