@@ -1,0 +1,1 @@
+"""The one way in for browsers: login, portal, and a default-deny proxy to each workspace."""
