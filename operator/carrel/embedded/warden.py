@@ -108,16 +108,40 @@ async def _forward(
     except OSError:
         writer.close()
         return
-    await asyncio.gather(_copy(reader, there[1]), _copy(there[0], writer))
-    for end in (writer, there[1]):
-        end.close()
+    await _carry((reader, writer), there)
+
+
+_End = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def _carry(here: _End, there: _End) -> None:
+    """Carry both ways until either end goes.
+
+    What the gateway takes away must go at the browser too: waiting for both ends would leave the
+    browser's open until it says something.
+    """
+    ways = [
+        asyncio.create_task(_copy(here[0], there[1])),
+        asyncio.create_task(_copy(there[0], here[1])),
+    ]
+    try:
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for way in ways:
+            way.cancel()
+        await asyncio.gather(*ways, return_exceptions=True)
+        for _, writer in (here, there):
+            writer.close()
 
 
 async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
+    try:
         while block := await source.read(_CHUNK):
             target.write(block)
             await target.drain()
+    except OSError:
+        # Broken, not ended: what waits here for a slow reader is not sent any more either.
+        target.transport.abort()
     with suppress(OSError, RuntimeError):
         target.write_eof()
 
