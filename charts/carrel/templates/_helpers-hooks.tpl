@@ -14,6 +14,8 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
     - {{ include "carrel.name.ingest-tls" . }}
     - {{ include "carrel.name.mirror-tls" . }}
     - {{ include "carrel.name.ledger-tls" . }}
+    - {{ include "carrel.name.gateway-tls" . }}
+    - {{ include "carrel.name.front-door-tls" . }}
     - {{ include "carrel.name.identity-tls" . }}
     - {{ include "carrel.name.identity-clients" . }}
     - {{ include "carrel.name.identity-people" . }}
@@ -61,6 +63,12 @@ spec:
         {{- end }}
         {{- if eq .root.Values.ledger.service "Offered" }}
         - --service={{ include "carrel.name.ledger" .root }}
+        {{- end }}
+        {{- if .root.Values.frontDoor.host }}
+        - --service={{ include "carrel.name.gateway" .root }}
+        {{- if not .root.Values.frontDoor.certificateSecretName }}
+        - --front-door={{ .root.Values.frontDoor.host }}
+        {{- end }}
         {{- end }}
         {{- if eq .root.Values.identity.service "Demo" }}
         - --service={{ include "carrel.name.identity" .root }}

@@ -6,6 +6,9 @@
 {{- define "carrel.name.mirror" -}}carrel-mirror{{- end -}}
 {{- define "carrel.name.mirror-tls" -}}carrel-mirror-tls{{- end -}}
 {{- define "carrel.name.gateway" -}}carrel-gateway{{- end -}}
+{{- define "carrel.name.gateway-tls" -}}carrel-gateway-tls{{- end -}}
+{{- define "carrel.name.front-door" -}}carrel-front-door{{- end -}}
+{{- define "carrel.name.front-door-tls" -}}carrel-front-door-tls{{- end -}}
 {{- define "carrel.name.identity" -}}carrel-identity{{- end -}}
 {{- define "carrel.name.identity-tls" -}}carrel-identity-tls{{- end -}}
 {{- define "carrel.name.identity-clients" -}}carrel-identity-clients{{- end -}}

@@ -1,9 +1,10 @@
 """What the gateway is told by its environment, read once."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, field_validator
 
 from carrel.flows.settings import ProcessSettings, SettingsError
 from carrel.kinds.node_report import Address
@@ -86,3 +87,8 @@ class GatewaySettings(ProcessSettings):
     """Port of /metrics and /healthz, without TLS."""
     kubeconfig: Path | None = None
     """Kubeconfig for a run outside of a pod."""
+
+    @field_validator("oidc_acr", "oidc_amr", mode="before")
+    @classmethod
+    def _is_json(cls, value: object) -> object:
+        return json.loads(value) if isinstance(value, str) else value

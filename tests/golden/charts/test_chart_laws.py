@@ -9,6 +9,7 @@ import pytest
 
 from carrel.flows.settings import ProcessSettings
 from carrel.forwarder.settings import Settings as ForwarderSettings
+from carrel.gateway.settings import GatewaySettings
 from carrel.ledger.note import VerifierKey
 from carrel.ledgerd.cosigning import Place
 from carrel.ledgerd.identity import AUDIENCE
@@ -139,7 +140,7 @@ def test_every_platform_pod_may_reach_the_api_server_and_only_the_mirror_more(ob
     leading_out = {name for name, each in policies.items() if "egress" in each["spec"]}
     has_mirror = "carrel-mirror" in dict(_pods(objects))
     of_mirror = {"carrel-mirror", "carrel-mirror-callers"} if has_mirror else set()
-    inside = {"carrel-identity"} & set(policies)
+    inside = {"carrel-identity", "carrel-gateway"} & set(policies)
     has_log = "carrel-ledger" in dict(_pods(objects))
     of_log = {"carrel-ledger", "carrel-ledger-writers"} if has_log else set()
     assert leading_out == {"carrel-api-server"} | of_mirror | of_log | inside
@@ -226,6 +227,39 @@ def test_the_mirror_reads_what_the_chart_tells_it(render: Callable[[str], Object
     assert settings.mirror_callers == ("system:serviceaccount:carrel-system:carrel-node",)
     (index,) = settings.mirror_upstreams
     assert index.hosts == {"packages.example.org", "files.example.org"}
+
+
+@pytest.mark.parametrize("name", ["everything", "embedded"])
+def test_the_gateway_reads_what_the_chart_tells_it(name: str, render: Render):
+    """And what it is told is mounted: a file that is not there would be a door that never opens."""
+    (container,) = (one for which, one in _containers(render(name)) if "gateway" in which)
+    told = {each["name"]: each.get("value", "") for each in container["env"]}
+    told |= {"CARREL_NAMESPACE": "carrel-system", "CARREL_POD_ADDRESS": "10.0.0.9"}
+    settings = GatewaySettings.from_environment(told)
+    assert set(told) - {f"CARREL_{each.upper()}" for each in GatewaySettings.model_fields} == set()
+    mounted = {each["mountPath"] for each in container["volumeMounts"]}
+    named = (settings.ledger_dir, settings.tls_cert.parent, settings.own_key.parent)
+    assert {str(each) for each in (*named, settings.oidc_secret.parent)} <= mounted
+    assert settings.state_dir.is_relative_to(settings.ledger_dir)
+
+
+def test_the_gateway_reaches_workspaces_and_the_provider_alone(render: Render):
+    """And browsers reach nothing but the gateway."""
+    policies = {
+        each["metadata"]["name"]: each["spec"]
+        for each in render("everything")
+        if each["kind"] == "NetworkPolicy"
+    }
+    door = policies["carrel-gateway"]
+    outside = [peer for rule in door["egress"] for peer in rule["to"] if "ipBlock" in peer]
+    assert outside == [{"ipBlock": {"cidr": "198.51.100.9/32"}}]
+    open_to_all = {
+        name
+        for name, spec in policies.items()
+        for rule in spec.get("ingress", [])
+        if "from" not in rule
+    }
+    assert open_to_all == {"carrel-gateway"}
 
 
 def test_every_hook_has_the_rights_that_it_needs_when_it_runs(objects: Objects):

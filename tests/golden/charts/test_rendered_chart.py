@@ -86,6 +86,22 @@ REFUSALS: list[tuple[dict[str, Any], str, str]] = [
         "Duties are separated",
     ),
     ({"mirror": {"service": "Offered"}}, "carrel-system", "mirror.upstreams is empty"),
+    ({"frontDoor": {"host": "carrel"}}, "carrel-system", "a name without a dot"),
+    ({"frontDoor": {"host": "a.example"}}, "carrel-system", "frontDoor.oidc.issuer is empty"),
+    (
+        {
+            "frontDoor": {
+                "host": "a.example",
+                "oidc": {
+                    "issuer": "https://login.example",
+                    "clientId": "a",
+                    "clientSecretName": "b",
+                },
+            }
+        },
+        "carrel-system",
+        "frontDoor.oidc.reach.cidrs is empty",
+    ),
     (
         {"mirror": {"service": "Offered", "upstreams": [INDEX]}},
         "carrel-system",
