@@ -1,8 +1,6 @@
 """One person's way in: log in, see the list, open the notebook, lose it."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import aiohttp
 import pytest
@@ -19,26 +17,10 @@ from support.door_world import (
     VISIT,
     Browser,
     DoorWorld,
-    door_world,
 )
 
 pytestmark = pytest.mark.loopback
 KERNEL = "/api/kernels/0a1b2c3d-0000-4000-8000-000000000000/channels"
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[DoorWorld]:
-    async with door_world(tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-async def ada(world: DoorWorld) -> AsyncIterator[Browser]:
-    """Give a browser that is logged in and in its workspace."""
-    async with world.browser() as browser:
-        await browser.log_in()
-        await browser.enter()
-        yield browser
 
 
 async def test_a_stranger_is_sent_to_log_in_and_comes_back(world: DoorWorld):
