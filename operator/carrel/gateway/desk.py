@@ -261,9 +261,9 @@ class Desks:
                 allow_redirects=False,
             ) as answered:
                 answer = await self._returned(visit, crossing, answered)
-        except _TooLargeError:
-            return self._refused(request, TOO_LARGE, session=visit.session)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            if crossing.up > parts.upload_bytes:
+                return self._refused(request, TOO_LARGE, session=visit.session)
             return self._failed(visit, error)
         like = Like(
             Activity.DOOR_SERVED,
@@ -346,17 +346,14 @@ class Desks:
         return answers.refusal(refused, request, home=portal, framed_by=portal)
 
 
-class _TooLargeError(Exception):
-    """A body grew beyond what may be brought in."""
-
-
 async def _limited(
     request: web.BaseRequest, crossing: Crossing, *, most: int
 ) -> AsyncIterator[bytes]:
     async for part in request.content.iter_any():
         crossing.up += len(part)
         if crossing.up > most:
-            raise _TooLargeError
+            # The workspace sees a broken request, not a short file.
+            raise aiohttp.ClientPayloadError("the body grew beyond what may be brought in")
         yield part
 
 

@@ -75,7 +75,7 @@ class Doorway(web.Server):
 
     @override
     def __call__(self) -> Any:
-        # Asked at accept, before the handshake: half-open ones count as well.
+        # Asked at accept: what never ends its handshake counts as well.
         if len(self._live) >= self._most:
             self._crowded()
             return _Refusing()
