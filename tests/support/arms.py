@@ -54,7 +54,7 @@ def workspace() -> Arm:
     listing = kubectl(place, "get", "pods", "-A", "-l", "carrel.dev/role=workspace", "-o", "json")
     ready = [each for each in json.loads(listing)["items"] if _is_ready(each)]
     assert ready, "no workspace runs: `carrel demo --for-tests` leaves one"
-    return _arm(place, ready[0], container="workspace")
+    return _arm(place, ready[0], container="kernel")
 
 
 @contextmanager
@@ -63,7 +63,7 @@ def control(like: Arm) -> Iterator[Arm]:
     found = json.loads(
         kubectl(like.instance, "get", "pod", "-n", like.namespace, like.pod, "-o", "json")
     )
-    image = next(c["image"] for c in found["spec"]["containers"] if c["name"] == "workspace")
+    image = next(c["image"] for c in found["spec"]["containers"] if c["name"] == "kernel")
     objects = [_namespace(), _pod(image)]
     try:
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from carrel.cluster import JSON
 from carrel.kinds import AccessGrant, Approval, Dataset, EgressPolicy, WorkspaceClass
-from carrel.render.site import Site, UserNamespaces
+from carrel.render.site import FrontDoor, Site, UserNamespaces
 from carrel.rules import (
     HomeProvision,
     PolicyEnforcement,
@@ -26,6 +26,11 @@ OTHER_KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
 IMAGE = "example.org/workspace@sha256:" + "a" * 64
 PLATFORM_IMAGE = "example.org/platform@sha256:" + "b" * 64
 RESEARCHER = "demo-researcher"
+
+FRONT_DOOR = FrontDoor(
+    authority="-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n",
+    gateway="carrel-gateway.carrel-system.svc",
+)
 
 FACTS = SiteFacts(
     user_prefix="oidc:",

@@ -72,6 +72,10 @@ capabilities: {drop: [ALL]}
   value: {{ .Values.workspaces.tolerations | toJson | quote }}
 - name: CARREL_PRIORITY_CLASS
   value: {{ include "carrel.name.priority.workspace" . }}
+{{- if .Values.frontDoor.host }}
+- name: CARREL_FRONT_DOOR_GATEWAY
+  value: {{ include "carrel.name.gateway" . }}.{{ .Release.Namespace }}.svc
+{{- end }}
 {{- end -}}
 
 {{/* Probes of a process that serves /healthz. Takes the name of the port. */}}

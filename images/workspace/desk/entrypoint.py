@@ -1,4 +1,4 @@
-"""First process of a workspace: takes the runtime's pipes away, then starts the notebook server.
+"""First process of a container: takes the runtime's pipes away, then starts server or kernels.
 
 Whatever a process writes to the container's stdout, or to the termination message, leaves the
 workspace: node files, pod status, log shippers. So nothing here ever writes to them, and no user
@@ -7,17 +7,20 @@ code starts while they are open to it:
 1. descriptors 0, 1 and 2 become /dev/null at once, all others are closed;
 2. the node agent makes the termination message's file read-only; until then nothing starts;
 3. 1 and 2 become a log file in the home;
-4. the self-check runs if the workspace asks for it;
-5. the server runs as a child that holds no pipe of the runtime.
+4. the self-check runs if the workspace asks for it, where kernels run;
+5. the program runs as a child that holds no pipe of the runtime.
+
+A workspace is two containers of two users with the home in common: `server`, which speaks to the
+gateway and runs nothing of its user's, and `kernel`.
 """
 
 import ctypes
 import os
-import secrets
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
@@ -28,7 +31,9 @@ WAIT_SECONDS = 60.0
 SELF_CHECK_SECONDS = 180.0
 
 _LOOK_SECONDS = 0.1
-_SERVER = ("/opt/workspace/bin/python", "-m", "jupyterlab")
+_HOME = Path("/home/carrel")
+_UMASK = 0o002
+"""Both users read and write the home by its group."""
 _SELF_CHECK = ("/opt/workspace/bin/python", "/opt/carrel/selfcheck/run.py")
 _FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 _HANDLED = frozenset({*_FORWARDED, signal.SIGCHLD})
@@ -36,30 +41,82 @@ _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
 class Exit(IntEnum):
-    """Exit codes of our own; any other is the server's."""
+    """Exit codes of our own; any other is the program's."""
 
     TERMINATION_MESSAGE_OPEN = 91
     """The node agent did not close the termination message within `WAIT_SECONDS`."""
     STOPPED_EARLY = 92
-    """The stop came before the server was started."""
+    """The stop came before the program was started."""
 
 
-def main(environment: Mapping[str, str]) -> int:
-    """Run the workspace until its server ends; return the exit code."""
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One container of a workspace."""
+
+    name: str
+    """How its logs are called."""
+    program: tuple[str, ...]
+    """What runs in it."""
+    folder: Path
+    """Where it runs."""
+    environment: Callable[[Mapping[str, str]], Mapping[str, str]]
+    """What the program is told, from what the container is told."""
+
+
+def server_environment(told: Mapping[str, str]) -> Mapping[str, str]:
+    """Return what the server is told: nothing of it is in the home, where kernel code writes."""
+    private = Path("/run/server")
+    return {
+        "CARREL_WORKSPACE": told.get("CARREL_WORKSPACE", "workspace"),
+        "HOME": "/opt/carrel/server-home",
+        "LANG": "C.UTF-8",
+        "PATH": "/opt/workspace/bin:/usr/bin:/bin",
+        "PYTHONSAFEPATH": "1",
+        "JUPYTER_CONFIG_DIR": "/opt/carrel/server-home",
+        "JUPYTER_DATA_DIR": str(private / "data"),
+        "JUPYTER_RUNTIME_DIR": str(private / "runtime"),
+        "JUPYTER_PLATFORM_DIRS": "0",
+        "TMPDIR": str(private),
+    }
+
+
+def kernel_environment(told: Mapping[str, str]) -> Mapping[str, str]:
+    """Return what kernels are told: all that their container is told, which is an allow-list."""
+    return {**told, "KG_ENV_PROCESS_WHITELIST": ",".join(sorted(told))}
+
+
+SERVER = Part(
+    name="server",
+    program=("/opt/carrel/lib/notebook_server/serve.py",),
+    folder=Path("/"),
+    environment=server_environment,
+)
+# -P: a file in the home that is called like a module must not replace it.
+KERNEL = Part(
+    name="session",
+    program=("/opt/workspace/bin/python", "-P", "-m", "kernel_gateway"),
+    folder=_HOME,
+    environment=kernel_environment,
+)
+
+
+def main(part: Part, told: Mapping[str, str]) -> int:
+    """Run a container until its program ends; return the exit code."""
     hold_no_pipe()
+    os.umask(_UMASK)
+    os.chdir(part.folder)
     signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
     early = wait_while(lambda: can_write(TERMINATION_MESSAGE), seconds=WAIT_SECONDS)
     if early is not None:
         return early
-    log = open_session_log(Path(environment["HOME"]), moment=time.gmtime())
+    log = open_session_log(_HOME, name=part.name, moment=time.gmtime())
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
     adopt_orphans()
-    if environment.get("CARREL_SELF_CHECK") == "Imaging":
-        run(_SELF_CHECK, environment=environment, seconds=SELF_CHECK_SECONDS)
-    token = write_token(Path(environment.get("TMPDIR", "/tmp")))  # noqa: S108 - the pod's scratch
-    return run(_SERVER, environment={**environment, "JUPYTER_TOKEN_FILE": str(token)}, seconds=None)
+    if part is KERNEL and told.get("CARREL_SELF_CHECK") == "Imaging":
+        run(_SELF_CHECK, environment=told, seconds=SELF_CHECK_SECONDS)
+    return run(part.program, environment=part.environment(told), seconds=None)
 
 
 def hold_no_pipe() -> None:
@@ -92,16 +149,6 @@ def wait_while(is_open: Callable[[], bool], *, seconds: float) -> Exit | None:
 def adopt_orphans() -> None:
     """Become the parent of every orphan below, so that none stays a zombie."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def write_token(scratch: Path) -> Path:
-    """Write a random token that only this user reads; the server refuses whoever lacks it."""
-    path = scratch / "jupyter-token"
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_urlsafe(32))
-    return path
 
 
 def run(command: tuple[str, ...], *, environment: Mapping[str, str], seconds: float | None) -> int:

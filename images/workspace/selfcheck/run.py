@@ -25,8 +25,8 @@ CELL_SECONDS = 120
 def main(home: Path) -> int:
     """Run the notebook; return 0 when it passed, 1 when it did not."""
     folder = home / ".carrel" / "selfcheck"
-    folder.parent.mkdir(exist_ok=True, mode=0o700)
-    folder.mkdir(exist_ok=True, mode=0o700)
+    folder.parent.mkdir(exist_ok=True, mode=0o770)
+    folder.mkdir(exist_ok=True, mode=0o770)
     (folder / "result.json").unlink(missing_ok=True)
     started = time.monotonic()
     notebook = nbformat.read(NOTEBOOK, as_version=4)

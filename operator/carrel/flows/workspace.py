@@ -29,7 +29,7 @@ from carrel.kinds.workspace import Admission, WorkspaceStatus
 from carrel.ledger import Activity, RecordClass
 from carrel.render.bundle import Bundle, bundle
 from carrel.render.difference import differs
-from carrel.render.namespace import network_policy
+from carrel.render.namespace import network_policies
 from carrel.render.pod import ungated
 from carrel.render.volumes import VIEW_CLAIM
 from carrel.rules import (
@@ -136,17 +136,19 @@ def _observe(workspace: Workspace, around: Surroundings) -> ObservedWorkspace:
 
 
 def _policy_presence(workspace: Workspace, around: Surroundings) -> PolicyPresence:
-    desired = network_policy(workspace)
-    live = around.store.get(ref_of(desired))
-    if live is None or differs(desired, live) or _foreign_policies(workspace, around):
+    for desired in network_policies(workspace, around.site):
+        live = around.store.get(ref_of(desired))
+        if live is None or differs(desired, live):
+            return PolicyPresence.MISSING
+    if _foreign_policies(workspace, around):
         return PolicyPresence.MISSING
     return PolicyPresence.AS_RENDERED
 
 
 def _foreign_policies(workspace: Workspace, around: Surroundings) -> list[Ref]:
-    ours = ref_of(network_policy(workspace))
+    ours = {ref_of(each) for each in network_policies(workspace, around.site)}
     found = around.store.find(NETWORK_POLICY, by="namespace", value=workspace.metadata.name)
-    return [ref for ref in map(ref_of, found) if ref != ours]
+    return [ref for ref in map(ref_of, found) if ref not in ours]
 
 
 def _bundle(workspace: Workspace, around: Surroundings) -> Bundle | None:
@@ -188,7 +190,8 @@ async def _surround(workspace: Workspace, whole: Bundle | None, around: Surround
     """Make everything that must stand before a pod may; the deny-all policy is the first."""
     if _is_going(Ref(NAMESPACE, workspace.metadata.name), around):
         return
-    await ensure(network_policy(workspace), around)
+    for policy in network_policies(workspace, around.site):
+        await ensure(policy, around)
     for ref in _foreign_policies(workspace, around):
         await remove(ref, around)
     if (

@@ -8,7 +8,7 @@ from pydantic import Field, Json
 from carrel.flows.settings import ProcessSettings, SettingsError
 from carrel.kinds.menus import ImageByDigest
 from carrel.kinds.resource import Label, ObjectName
-from carrel.render.site import Site, Toleration, UserNamespaces
+from carrel.render.site import FrontDoor, Site, Toleration, UserNamespaces
 from carrel.rules import HomeProvision, PolicyEnforcement, SiteFacts
 
 __all__ = ["Settings", "SettingsError"]
@@ -37,6 +37,10 @@ class Settings(ProcessSettings):
     """Labels of the workspace pool, as a JSON object."""
     priority_class: ObjectName | None = "carrel-workspace"
     """PriorityClass of workspace pods."""
+    front_door_gateway: str | None = None
+    """DNS name in the gateway's certificate; none at a site without a front door."""
+    front_door_authority: Path = Path("/run/front-door/ca.crt")
+    """Certificates of the platform's authority, PEM; read at the start."""
     store_root: Path = Path("/var/lib/carrel")
     """Host directory of objects, views and homes."""
     ledger_dir: Path = Path("/ledger")
@@ -70,4 +74,17 @@ class Settings(ProcessSettings):
             priority_class=self.priority_class,
             node_selector=tuple(sorted(self.workspace_node_selector.items())),
             tolerations=self.workspace_tolerations,
+            front_door=self._front_door(),
         )
+
+    def _front_door(self) -> FrontDoor | None:
+        if not self.front_door_gateway:
+            return None
+        try:
+            authority = self.front_door_authority.read_text()
+        except OSError as error:
+            raise SettingsError(
+                f"CARREL_FRONT_DOOR_AUTHORITY: {self.front_door_authority} cannot be read "
+                f"({error.strerror}); it is the ConfigMap with the platform's authority"
+            ) from error
+        return FrontDoor(authority=authority, gateway=self.front_door_gateway)

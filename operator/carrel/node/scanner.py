@@ -6,7 +6,7 @@ from pathlib import Path
 
 from carrel.node.processes import PROC, Process, find_processes
 from carrel.node.termination import seal
-from carrel.node.watched import WORKSPACE_CONTAINER
+from carrel.node.watched import CONTAINERS
 
 _HURRY = 0.01
 _SEEK = 0.1
@@ -42,7 +42,7 @@ class Scanner:
             self._wake.set()
 
     def ease(self, uid: str) -> None:
-        """Look ten times a second until the workspace's termination message is sealed."""
+        """Look ten times a second until the workspace's termination messages are sealed."""
         if uid in self._hurried:
             self._hurried[uid] = 0
 
@@ -78,8 +78,12 @@ class Scanner:
     def _look(
         self, uids: tuple[str, ...]
     ) -> tuple[Mapping[str, tuple[Process, ...]], frozenset[str]]:
-        sealed = {uid for uid in uids if seal(self._kubelet_root, uid).get(WORKSPACE_CONTAINER)}
+        sealed = {uid for uid in uids if self._is_sealed(uid)}
         return find_processes(uids, proc=self._proc), frozenset(sealed)
+
+    def _is_sealed(self, uid: str) -> bool:
+        files = seal(self._kubelet_root, uid)
+        return all(files.get(name) for name in CONTAINERS)
 
     def _pause(self) -> float:
         if not self._hurried:

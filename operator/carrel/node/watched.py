@@ -18,7 +18,8 @@ WORKSPACE_LABEL = "carrel.dev/workspace"
 ROLE = "workspace"
 GATE = "lock-gate"
 """Name of the init container that proves the lock."""
-WORKSPACE_CONTAINER = "workspace"
+CONTAINERS = ("kernel", "server")
+"""Names of the containers that run beside each other."""
 
 _ENDED = ("Succeeded", "Failed")
 _OVERDUE = timedelta(seconds=5)
@@ -87,6 +88,8 @@ class WatchedPod:
     presence: Presence
     deleted_by: datetime | None
     """When its grace ends, for a pod whose deletion was asked for."""
+    address: str = ""
+    """Its address; empty while it has none."""
 
 
 class Order(StrEnum):
@@ -149,6 +152,7 @@ def read_pod(raw: Mapping[str, Any]) -> WatchedPod:
         gate=_gate(status),
         presence=Presence.ENDED if status.get("phase") in _ENDED else Presence.THERE,
         deleted_by=_moment(deletion) if deletion else None,
+        address=str(status.get("podIP") or ""),
     )
 
 

@@ -9,7 +9,7 @@ from carrel.render.labels import workspace_labels
 from carrel.render.namespace import (
     limit_range,
     namespace,
-    network_policy,
+    network_policies,
     resource_quota,
     service_account,
 )
@@ -27,8 +27,8 @@ class Bundle:
 
     namespace: Object
     """Namespace, under Pod Security `restricted`."""
-    network_policy: Object
-    """Deny-all, both ways."""
+    network_policies: tuple[Object, ...]
+    """Deny-all, both ways; and the gateway's way in where there is one."""
     resource_quota: Object
     """One pod of the class's size."""
     limit_range: Object
@@ -48,7 +48,7 @@ class Bundle:
 
     def surroundings(self) -> Iterator[Object]:
         """Yield everything but namespace and pod in the order of making: the lock comes first."""
-        yield self.network_policy
+        yield from self.network_policies
         yield self.resource_quota
         yield self.limit_range
         yield self.service_account
@@ -71,7 +71,7 @@ def bundle(workspace: Workspace, shape: WorkspaceClass, site: Site) -> Bundle:
     """Compute everything that exists for `workspace`, which is of class `shape`."""
     return Bundle(
         namespace=namespace(workspace.metadata.name, labels=workspace_labels(workspace)),
-        network_policy=network_policy(workspace),
+        network_policies=network_policies(workspace, site),
         resource_quota=resource_quota(workspace, shape),
         limit_range=limit_range(workspace, shape),
         service_account=service_account(workspace),

@@ -6,25 +6,43 @@ from carrel.kinds import Workspace, WorkspaceClass
 from carrel.kinds.resource import API_VERSION
 from carrel.kinds.workspace import SelfCheck
 from carrel.render.labels import ROLE, VIEWS, workspace_labels
-from carrel.render.namespace import GATE_MEMORY_MIB, SERVICE_ACCOUNT
+from carrel.render.namespace import (
+    GATE_MEMORY_MIB,
+    SERVER_CPU_MILLIS,
+    SERVER_MEMORY_MIB,
+    SERVICE_ACCOUNT,
+)
 from carrel.render.quantity import cpu, mebibytes
 from carrel.render.site import Site, UserNamespaces
 from carrel.render.volumes import HOME_CLAIM, VIEW_CLAIM
 from carrel.rules import POD_NAME
 from carrel.rules.facts import CLASS_DIGEST_ANNOTATION, SCHEDULING_GATE, VIEW_DIGEST_ANNOTATION
 
-WORKSPACE_CONTAINER = "workspace"
+KERNEL_CONTAINER = "kernel"
+SERVER_CONTAINER = "server"
 GATE_CONTAINER = "lock-gate"
 
-ALLOWED_ENVIRONMENT = frozenset({"OMP_NUM_THREADS", "NVIDIA_VISIBLE_DEVICES", "CARREL_SELF_CHECK"})
+ALLOWED_ENVIRONMENT = frozenset(
+    {"OMP_NUM_THREADS", "NVIDIA_VISIBLE_DEVICES", "CARREL_SELF_CHECK", "CARREL_WORKSPACE"}
+)
 """Every variable that a workspace container may be given; a law of the tests."""
 
+AUTHORITY_ANNOTATION = "carrel.dev/front-door-authority"
+GATEWAY_ANNOTATION = "carrel.dev/front-door-gateway"
+"""What the notebook server knows the gateway by. On the pod, where it takes no right to any
+ConfigMap to write it, and reaches the server as files that Kubernetes writes."""
+
 _USER = 1000
+"""User of the kernels, and group of everything in the home."""
+_SERVER_USER = 1001
+"""Another user than the kernels': they are not to read its key or trace it."""
 _GRACE_SECONDS = 5
 _START_SECONDS = 180
+_SERVER_PROMISED_MILLIS = 50
+_SERVER_SCRATCH_MIB = 64
 
 _READY = ("/opt/carrel/closed-python", "-I", "-S", "/opt/carrel/lib/desk/ready.py")
-"""The probe runs as the workspace's user, and its output becomes an Event: the kernel keeps a
+"""The probe runs as the container's user, and its output becomes an Event: the kernel keeps a
 program that its user may not read from being traced, or having its descriptors opened, by him."""
 
 _CLOSED_CONTAINER = {
@@ -39,7 +57,7 @@ def pod(workspace: Workspace, shape: WorkspaceClass, site: Site) -> dict[str, An
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": _metadata(workspace),
+        "metadata": _metadata(workspace, site),
         "spec": {
             **_placement(site),
             **_identity(site),
@@ -53,8 +71,8 @@ def pod(workspace: Workspace, shape: WorkspaceClass, site: Site) -> dict[str, An
                 "options": [{"name": "ndots", "value": "1"}],
             },
             "initContainers": [_gate(shape, site)],
-            "containers": [_workspace(workspace, shape)],
-            "volumes": _volumes(shape),
+            "containers": [_kernel(workspace, shape), _server(workspace, shape, site)],
+            "volumes": _volumes(shape, site),
         },
     }
 
@@ -79,7 +97,9 @@ def ungated(nodes: tuple[str, ...], *, uid: str) -> dict[str, Any]:
     }
 
 
-def _metadata(workspace: Workspace) -> dict[str, Any]:
+def _metadata(workspace: Workspace, site: Site) -> dict[str, Any]:
+    door = site.front_door
+    known = {AUTHORITY_ANNOTATION: door.authority, GATEWAY_ANNOTATION: door.gateway} if door else {}
     return {
         "name": POD_NAME,
         "namespace": workspace.metadata.name,
@@ -87,6 +107,7 @@ def _metadata(workspace: Workspace) -> dict[str, Any]:
         "annotations": {
             VIEW_DIGEST_ANNOTATION: workspace.spec.view_digest,
             CLASS_DIGEST_ANNOTATION: workspace.spec.workspace_class.digest,
+            **known,
         },
         # Should somebody tear the Workspace away with its finalizer, the pod goes too.
         "ownerReferences": [
@@ -145,26 +166,59 @@ def _gate(shape: WorkspaceClass, site: Site) -> dict[str, Any]:
     }
 
 
-def _workspace(workspace: Workspace, shape: WorkspaceClass) -> dict[str, Any]:
-    ready = {"exec": {"command": list(_READY)}, "timeoutSeconds": 5}
+def _kernel(workspace: Workspace, shape: WorkspaceClass) -> dict[str, Any]:
     return {
-        "name": WORKSPACE_CONTAINER,
+        "name": KERNEL_CONTAINER,
         "image": shape.spec.image,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["/opt/carrel/entrypoint"],
+        "command": ["/opt/carrel/kernel"],
         "env": _environment(workspace, shape),
         "resources": _resources(shape),
         "securityContext": _CLOSED_CONTAINER,
         "terminationMessagePolicy": "File",
-        # Probes are exec: any other kind comes from the node's address, which the lock drops.
-        "startupProbe": {**ready, "periodSeconds": 1, "failureThreshold": _START_SECONDS},
-        "readinessProbe": {**ready, "periodSeconds": 15},
+        **_probes("kernel"),
         "volumeMounts": [
             {"name": "view", "mountPath": "/datasets", "readOnly": True},
             {"name": "home", "mountPath": "/home/carrel"},
             {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - a mount of the pod's own
             {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 - as above
         ],
+    }
+
+
+def _server(workspace: Workspace, shape: WorkspaceClass, site: Site) -> dict[str, Any]:
+    """Return the container that speaks to the gateway: no data, no user code, a key of its own."""
+    size = {"cpu": cpu(SERVER_CPU_MILLIS), "memory": mebibytes(SERVER_MEMORY_MIB)}
+    environment = {
+        "CARREL_WORKSPACE": workspace.metadata.name,
+        # A class's GPU is the kernels'.
+        "NVIDIA_VISIBLE_DEVICES": "void",
+    }
+    door = {"name": "front-door", "mountPath": "/run/front-door", "readOnly": True}
+    return {
+        "name": SERVER_CONTAINER,
+        "image": shape.spec.image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["/opt/carrel/server"],
+        "env": [{"name": name, "value": value} for name, value in sorted(environment.items())],
+        "resources": {"limits": size, "requests": {**size, "cpu": cpu(_SERVER_PROMISED_MILLIS)}},
+        "securityContext": {**_CLOSED_CONTAINER, "runAsUser": _SERVER_USER},
+        "terminationMessagePolicy": "File",
+        **_probes("server"),
+        "volumeMounts": [
+            {"name": "home", "mountPath": "/home/carrel"},
+            {"name": "server", "mountPath": "/run/server"},
+            *([door] if site.front_door else []),
+        ],
+    }
+
+
+def _probes(part: str) -> dict[str, Any]:
+    # Probes are exec: any other kind comes from the node's address, which the lock drops.
+    ready = {"exec": {"command": [*_READY, part]}, "timeoutSeconds": 5}
+    return {
+        "startupProbe": {**ready, "periodSeconds": 1, "failureThreshold": _START_SECONDS},
+        "readinessProbe": {**ready, "periodSeconds": 15},
     }
 
 
@@ -196,7 +250,16 @@ def _promised_cpu(shape: WorkspaceClass) -> str:
     return cpu(max(50, shape.spec.cpu_millis // 4))
 
 
-def _volumes(shape: WorkspaceClass) -> list[dict[str, Any]]:
+def _volumes(shape: WorkspaceClass, site: Site) -> list[dict[str, Any]]:
+    door = {
+        "name": "front-door",
+        "downwardAPI": {
+            "items": [
+                _annotation("ca.crt", AUTHORITY_ANNOTATION),
+                _annotation("gateway-name", GATEWAY_ANNOTATION),
+            ]
+        },
+    }
     return [
         {
             "name": "view",
@@ -211,4 +274,14 @@ def _volumes(shape: WorkspaceClass) -> list[dict[str, Any]]:
                 "sizeLimit": mebibytes(shape.spec.shared_memory_mib),
             },
         },
+        # The server's key and what it writes for itself: in memory, and in no other container.
+        {
+            "name": "server",
+            "emptyDir": {"medium": "Memory", "sizeLimit": mebibytes(_SERVER_SCRATCH_MIB)},
+        },
+        *([door] if site.front_door else []),
     ]
+
+
+def _annotation(path: str, name: str) -> dict[str, Any]:
+    return {"path": path, "fieldRef": {"fieldPath": f"metadata.annotations['{name}']"}}

@@ -42,6 +42,16 @@ class Toleration:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FrontDoor:
+    """By what a notebook server knows the gateway, the one caller that it answers."""
+
+    authority: str
+    """Certificates of the platform's authority, PEM."""
+    gateway: str
+    """DNS name that the gateway's certificate carries."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Site:
     """What a site settles once for every bundle."""
 
@@ -59,6 +69,8 @@ class Site:
     """Whether pods get user IDs of their own."""
     priority_class: ObjectName | None
     """PriorityClass of workspace pods."""
+    front_door: FrontDoor | None = None
+    """The one way in for browsers; None where there is none, and workspaces answer nobody."""
     node_selector: tuple[tuple[str, str], ...] = ()
     """Labels of the workspace pool, besides the one that says views are ready."""
     tolerations: tuple[Toleration, ...] = ()

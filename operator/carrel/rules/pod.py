@@ -8,7 +8,7 @@ from typing import Any
 
 from carrel.rules.facts import CLASS_DIGEST_ANNOTATION, SCHEDULING_GATE, VIEW_DIGEST_ANNOTATION
 
-_WORKSPACE = "workspace"
+_KERNEL = "kernel"
 """Name of the container that runs user code."""
 
 _PASSING = frozenset({"ContainerCreating", "PodInitializing"})
@@ -25,11 +25,11 @@ class PodStage(StrEnum):
     STARTING = "Starting"
     """On a node; user code has not started."""
     RUNNING = "Running"
-    """The workspace container runs."""
+    """The kernel container runs."""
     READY = "Ready"
-    """The workspace answers its readiness probe."""
+    """Server and kernels answer their readiness probes."""
     FINISHED = "Finished"
-    """All containers ended."""
+    """One of its containers ended: the other is of no use without it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,8 @@ def read_pod(pod: Mapping[str, Any]) -> ObservedPod:
 
 def _stage(spec: Mapping[str, Any], status: Mapping[str, Any]) -> PodStage:
     state = _map(_container(status), "state")
-    if _text(status, "phase") in {"Succeeded", "Failed"} or "terminated" in state:
+    ended = any("terminated" in _map(item, "state") for item in _list(status, "containerStatuses"))
+    if _text(status, "phase") in {"Succeeded", "Failed"} or ended:
         return PodStage.FINISHED
     if any(_text(gate, "name") == SCHEDULING_GATE for gate in _list(spec, "schedulingGates")):
         return PodStage.GATED
@@ -131,7 +132,7 @@ def _since(condition: Mapping[str, Any]) -> str:
 
 
 def _container(status: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = (item for item in _containers(status) if _text(item, "name") == _WORKSPACE)
+    found = (item for item in _containers(status) if _text(item, "name") == _KERNEL)
     return next(found, {})
 
 

@@ -36,6 +36,7 @@ ELSEWHERE = replace(
     user_namespaces=UserNamespaces.UNAVAILABLE,
     node_selector=(("pool", "workspaces"),),
     tolerations=(Toleration(key="pool", value="workspaces", effect="NoSchedule"),),
+    front_door=examples.FRONT_DOOR,
 )
 
 

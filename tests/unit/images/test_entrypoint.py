@@ -8,10 +8,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from desk.entrypoint import Exit, can_write, write_token
+from desk.entrypoint import Exit, can_write, kernel_environment, server_environment
 from desk.session_log import KEPT, open_session_log
 
 WORKSPACE = Path(__file__).resolve().parents[3] / "images" / "workspace"
@@ -116,30 +117,41 @@ def test_orphans_are_reaped():
     assert output.split() == [b"0", b"0"]
 
 
-def test_the_token_is_new_each_time_and_for_this_user_alone(tmp_path: Path):
-    first = write_token(tmp_path).read_text()
-    path = write_token(tmp_path)
-    assert path.read_text() != first
-    assert len(first) >= 40
-    assert path.stat().st_mode & 0o777 == 0o600
+def test_the_server_is_told_nothing_of_what_the_container_is_told_but_its_name():
+    told = {"CARREL_WORKSPACE": "ws-a", "PYTHONPATH": "/home/carrel", "HOME": "/home/carrel"}
+    said = server_environment(told)
+    assert said["CARREL_WORKSPACE"] == "ws-a"
+    assert "PYTHONPATH" not in said
+    assert not [name for name, value in said.items() if value.startswith("/home/carrel")]
+    assert said["PYTHONSAFEPATH"] == "1"
 
 
-def test_a_planted_link_does_not_receive_the_token(tmp_path: Path):
-    (tmp_path / "jupyter-token").symlink_to(tmp_path / "elsewhere")
-    write_token(tmp_path)
-    assert not (tmp_path / "elsewhere").exists()
+def test_kernels_are_told_all_that_their_container_is_told():
+    told = {"HOME": "/home/carrel", "OMP_NUM_THREADS": "2"}
+    assert kernel_environment(told) == {
+        **told,
+        "KG_ENV_PROCESS_WHITELIST": "HOME,OMP_NUM_THREADS",
+    }
 
 
-def test_output_goes_to_a_log_of_the_session_that_only_its_owner_reads(tmp_path: Path):
-    descriptor = open_session_log(tmp_path, moment=MOMENT)
+@pytest.fixture
+def umask() -> Iterator[None]:
+    before = os.umask(0o002)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("umask")
+def test_output_goes_to_a_log_of_the_session_that_both_users_of_the_home_read(tmp_path: Path):
+    descriptor = open_session_log(tmp_path, name="session", moment=MOMENT)
     os.write(descriptor, b"hello")
     os.close(descriptor)
     log = tmp_path / ".carrel/logs/session-20260504T030201Z.log"
     assert log.read_text() == "hello"
     assert [path.stat().st_mode & 0o777 for path in (log, log.parent, log.parent.parent)] == [
-        0o600,
-        0o700,
-        0o700,
+        0o660,
+        0o770,
+        0o770,
     ]
 
 
@@ -148,15 +160,45 @@ def test_the_last_sessions_are_kept_and_older_ones_go(tmp_path: Path):
     folder.mkdir(parents=True)
     for day in range(1, 13):
         (folder / f"session-202604{day:02}T000000Z.log").touch()
-    os.close(open_session_log(tmp_path, moment=MOMENT))
-    left = sorted(path.name for path in folder.iterdir())
+    (folder / "server-20260401T000000Z.log").touch()
+    os.close(open_session_log(tmp_path, name="session", moment=MOMENT))
+    left = sorted(path.name for path in folder.glob("session-*"))
     assert len(left) == KEPT
     assert left[0] == "session-20260404T000000Z.log"
     assert left[-1] == "session-20260504T030201Z.log"
+    assert (folder / "server-20260401T000000Z.log").exists()
 
 
-def test_a_broken_home_does_not_keep_its_owner_out(tmp_path: Path):
-    (tmp_path / ".carrel").write_text("a file where a folder is expected")
-    descriptor = open_session_log(tmp_path, moment=MOMENT)
+def a_file(home: Path, _: Path) -> None:
+    (home / ".carrel").write_text("a file where a folder is expected")
+
+
+def a_linked_folder(home: Path, elsewhere: Path) -> None:
+    (home / ".carrel").symlink_to(elsewhere)
+
+
+def a_linked_folder_of_logs(home: Path, elsewhere: Path) -> None:
+    (home / ".carrel").mkdir()
+    (home / ".carrel/logs").symlink_to(elsewhere)
+
+
+def a_link_for_a_log(home: Path, elsewhere: Path) -> None:
+    (home / ".carrel/logs").mkdir(parents=True)
+    (home / ".carrel/logs/server-20260504T030201Z.log").symlink_to(elsewhere / "log")
+
+
+@pytest.mark.parametrize(
+    "plant", [a_file, a_linked_folder, a_linked_folder_of_logs, a_link_for_a_log]
+)
+def test_a_home_that_is_broken_or_set_up_keeps_nobody_out_and_leads_nobody(
+    plant: Callable[[Path, Path], None], tmp_path: Path
+):
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    home.mkdir()
+    elsewhere.mkdir()
+    (elsewhere / "server-1").touch()
+    plant(home, elsewhere)
+    descriptor = open_session_log(home, name="server", moment=MOMENT)
     assert Path(f"/proc/self/fd/{descriptor}").readlink() == Path("/dev/null")
     os.close(descriptor)
+    assert [each.name for each in elsewhere.iterdir()] == ["server-1"]

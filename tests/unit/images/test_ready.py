@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from desk.ready import is_ready
+from desk.ready import is_ready, own_context
 
 WORKSPACE = Path(__file__).resolve().parents[3] / "images" / "workspace"
 
@@ -42,7 +42,7 @@ def test_ready_is_any_answer_below_500(listener: socket.socket, answer: bytes, *
 
     thread = threading.Thread(target=serve)
     thread.start()
-    assert is_ready(listener.getsockname()) is ready
+    assert is_ready(listener.getsockname(), tls=None) is ready
     thread.join()
 
 
@@ -50,10 +50,17 @@ def test_ready_is_any_answer_below_500(listener: socket.socket, answer: bytes, *
 def test_nobody_listening_is_not_ready(listener: socket.socket):
     address = listener.getsockname()
     listener.close()
-    assert not is_ready(address)
+    assert not is_ready(address, tls=None)
 
 
-def test_the_probe_prints_nothing():
-    probe = [sys.executable, "-I", "-S", str(WORKSPACE / "desk" / "ready.py")]
+def test_a_server_without_a_certificate_is_not_ready(tmp_path: Path):
+    assert own_context(tmp_path / "tls.crt", tmp_path / "tls.key") is None
+    (tmp_path / "tls.crt").write_text("no certificate")
+    assert own_context(tmp_path / "tls.crt", tmp_path / "tls.key") is None
+
+
+@pytest.mark.parametrize("part", ["kernel", "server"])
+def test_the_probe_prints_nothing(part: str):
+    probe = [sys.executable, "-I", "-S", str(WORKSPACE / "desk" / "ready.py"), part]
     result = subprocess.run(probe, capture_output=True, check=False)
-    assert (result.stdout, result.stderr) == (b"", b"")
+    assert (result.returncode, result.stdout, result.stderr) == (1, b"", b"")

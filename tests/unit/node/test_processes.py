@@ -81,16 +81,16 @@ def test_a_pods_directories_are_cut_after_the_pod(
 
 def test_termination_messages_become_read_only_and_links_are_left_alone(tmp_path: Path) -> None:
     base = tmp_path / "pods" / UID / "containers"
-    for name in ("lock-gate", "workspace"):
+    for name in ("lock-gate", "kernel", "server"):
         (base / name).mkdir(parents=True)
         (base / name / "1a2b").touch(mode=0o666)
         (base / name / "1a2b").chmod(0o666)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.touch()
     elsewhere.chmod(0o666)
-    (base / "workspace" / "link").symlink_to(elsewhere)
-    os.mkfifo(base / "workspace" / "pipe")
-    assert seal(tmp_path, UID) == {"lock-gate": 1, "workspace": 1}
+    (base / "kernel" / "link").symlink_to(elsewhere)
+    os.mkfifo(base / "kernel" / "pipe")
+    assert seal(tmp_path, UID) == {"lock-gate": 1, "kernel": 1, "server": 1}
     modes = {path.name: path.stat().st_mode & 0o777 for path in base.glob("*/1a2b")}
     assert modes == {"1a2b": 0o444}
     assert elsewhere.stat().st_mode & 0o777 == 0o666

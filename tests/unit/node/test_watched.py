@@ -128,8 +128,8 @@ def test_a_workspace_that_lacks_what_decides_is_refused(spec: dict[str, Any]) ->
             },
             "Passed",
         ),
-        ({"containerStatuses": [{"name": "workspace", "state": {"running": {}}}]}, "Passed"),
-        ({"containerStatuses": [{"name": "workspace", "state": {"waiting": {}}}]}, "Ahead"),
+        ({"containerStatuses": [{"name": "kernel", "state": {"running": {}}}]}, "Passed"),
+        ({"containerStatuses": [{"name": "kernel", "state": {"waiting": {}}}]}, "Ahead"),
     ],
 )
 def test_the_gate_is_past_only_when_a_container_says_so(status: dict[str, Any], stage: str) -> None:

@@ -41,6 +41,7 @@ SITES = st.builds(
     home_storage_class=st.none() | st.just("fast"),
     user_namespaces=st.sampled_from(UserNamespaces),
     priority_class=st.none() | st.just("carrel-workspace"),
+    front_door=st.none() | st.just(examples.FRONT_DOOR),
     node_selector=st.just(()) | st.just((("pool", "workspaces"),)),
     tolerations=st.just(()) | st.just((Toleration(key="pool", operator="Exists"),)),
 )
@@ -63,7 +64,7 @@ def containers(made: Bundle) -> list[dict[str, Any]]:
 @given(BUNDLES)
 def test_every_pod_is_under_a_deny_all_policy(made: Bundle):
     """Same namespace, every pod, both ways, not one exception."""
-    policy = made.network_policy
+    policy = made.network_policies[0]
     assert policy["metadata"]["namespace"] == made.pod["metadata"]["namespace"]
     assert policy["spec"] == {
         "podSelector": {},
@@ -71,6 +72,53 @@ def test_every_pod_is_under_a_deny_all_policy(made: Bundle):
         "ingress": [],
         "egress": [],
     }
+
+
+@BRIEF
+@given(BUNDLES)
+def test_only_the_gateways_pods_are_let_in_and_nothing_out(made: Bundle):
+    """Where there is no front door there is no second policy at all."""
+    opened = made.network_policies[1:]
+    assert [policy["metadata"]["name"] for policy in opened] in ([], ["front-door"])
+    for policy in opened:
+        assert policy["metadata"]["namespace"] == made.pod["metadata"]["namespace"]
+        assert policy["spec"]["policyTypes"] == ["Ingress"]
+        assert policy["spec"]["ingress"] == [
+            {
+                "from": [
+                    {
+                        "namespaceSelector": {
+                            "matchLabels": {"kubernetes.io/metadata.name": "carrel-system"}
+                        },
+                        "podSelector": {
+                            "matchLabels": {
+                                "app.kubernetes.io/name": "carrel",
+                                "app.kubernetes.io/component": "gateway",
+                            }
+                        },
+                    }
+                ],
+                "ports": [{"protocol": "TCP", "port": 8888}],
+            }
+        ]
+
+
+@BRIEF
+@given(BUNDLES)
+def test_servers_and_kernels_share_the_home_and_nothing_else(made: Bundle):
+    """Two users; the server's memory is mounted nowhere else, and it holds no data."""
+    kernel, server = made.pod["spec"]["containers"]
+    assert (kernel["name"], server["name"]) == ("kernel", "server")
+    shared = {m["name"] for m in kernel["volumeMounts"]} & {
+        m["name"] for m in server["volumeMounts"]
+    }
+    assert shared == {"home"}
+    assert server["securityContext"]["runAsUser"] == 1001
+    assert made.pod["spec"]["securityContext"]["runAsUser"] == 1000
+    assert "runAsUser" not in kernel["securityContext"]
+    memory = next(v for v in made.pod["spec"]["volumes"] if v["name"] == "server")
+    assert memory["emptyDir"]["medium"] == "Memory"
+    assert not [name for name in server["resources"]["limits"] if "/" in name]
 
 
 @BRIEF
@@ -105,7 +153,9 @@ def test_no_mount_of_a_dataset_is_writable(made: Bundle):
 def test_every_container_is_closed(made: Bundle):
     """No capability, no way up, nothing to write to but volumes, bounded, and no text out."""
     for container in containers(made):
-        assert container["securityContext"] == {
+        closed = dict(container["securityContext"])
+        closed.pop("runAsUser", None)
+        assert closed == {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
             "readOnlyRootFilesystem": True,
@@ -133,9 +183,10 @@ def test_the_pod_holds_no_identity_and_no_way_to_the_node(made: Bundle):
     assert not {"hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"} & set(spec)
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert {next(iter(set(v) - {"name"})) for v in spec["volumes"]} == {
+    assert {next(iter(set(v) - {"name"})) for v in spec["volumes"]} <= {
         "persistentVolumeClaim",
         "emptyDir",
+        "downwardAPI",
     }
     assert all(v["emptyDir"].get("sizeLimit") for v in spec["volumes"] if "emptyDir" in v)
     assert spec["schedulingGates"] == [{"name": "carrel.dev/view"}]
@@ -150,7 +201,7 @@ def test_environment_is_an_allow_list_and_no_gpu_is_seen_unasked(made: Bundle):
         assert set(environment) <= ALLOWED_ENVIRONMENT
         assert "envFrom" not in container
         gpus = [name for name in container["resources"]["limits"] if "/" in name]
-        if container["name"] == "workspace":
+        if container["name"] == "kernel":
             assert environment.get("NVIDIA_VISIBLE_DEVICES", "asked") == (
                 "asked" if gpus else "void"
             )
@@ -162,12 +213,25 @@ def test_the_pod_fits_into_its_own_quota(made: Bundle):
     """Nothing of the bundle is refused by the bundle, and a second pod is."""
     hard = made.resource_quota["spec"]["hard"]
     largest = made.limit_range["spec"]["limits"][0]["max"]
-    workspace_container = made.pod["spec"]["containers"][0]
+    limits = [each["resources"]["limits"] for each in made.pod["spec"]["containers"]]
     assert hard["pods"] == "1"
-    assert hard["limits.cpu"] == largest["cpu"]
-    assert hard["limits.memory"] == largest["memory"]
-    limits = workspace_container["resources"]["limits"]
-    assert {k: limits[k] for k in ("cpu", "memory")} == {k: largest[k] for k in ("cpu", "memory")}
+    for unit, read in (("cpu", millis), ("memory", mebibytes_of)):
+        sizes = [read(each[unit]) for each in limits]
+        assert read(hard[f"limits.{unit}"]) == sum(sizes)
+        assert read(largest[unit]) == max(sizes)
+        assert all(
+            read(each["resources"]["limits"][unit]) <= max(sizes) for each in containers(made)
+        )
+
+
+def millis(spelt: str) -> int:
+    """Return thousandths of a core."""
+    return int(spelt[:-1]) if spelt.endswith("m") else int(spelt) * 1000
+
+
+def mebibytes_of(spelt: str) -> int:
+    """Return mebibytes."""
+    return int(spelt[:-2]) * 1024 ** ("Mi", "Gi", "Ti", "Pi").index(spelt[-2:])
 
 
 @given(st.integers(1, 1_000_000), st.integers(1, 2**24))

@@ -9,9 +9,9 @@ from carrel.rules import ObservedPod, PodStage, read_pod
 
 GATE = {"schedulingGates": [{"name": "carrel.dev/view"}]}
 NODE = {"nodeName": "node-a"}
-UP = {"name": "workspace", "state": {"running": {"startedAt": "2026-11-22T12:00:03Z"}}}
+UP = {"name": "kernel", "state": {"running": {"startedAt": "2026-11-22T12:00:03Z"}}}
 DOWN = {
-    "name": "workspace",
+    "name": "kernel",
     "state": {
         "terminated": {"exitCode": 1, "message": "secret", "finishedAt": "2026-11-22T12:01:00Z"}
     },
@@ -46,6 +46,10 @@ STAGES: dict[str, tuple[PodStage, ObservedPod]] = {
     "ended before the phase says so": (
         PodStage.FINISHED,
         read(NODE, phase="Running", containerStatuses=[DOWN]),
+    ),
+    "left by its server": (
+        PodStage.FINISHED,
+        read(NODE, phase="Running", containerStatuses=[UP, {**DOWN, "name": "server"}]),
     ),
 }
 
@@ -102,7 +106,7 @@ def test_the_end_is_when_the_last_container_ended() -> None:
 
 def test_words_of_user_code_are_not_repeated() -> None:
     pod = read(NODE, phase="Failed", containerStatuses=[DOWN])
-    assert pod.obstacle == "workspace ended with code 1"
+    assert pod.obstacle == "kernel ended with code 1"
 
 
 OBSTACLES: dict[str, tuple[str, ObservedPod]] = {
@@ -128,12 +132,12 @@ OBSTACLES: dict[str, tuple[str, ObservedPod]] = {
         ),
     ),
     "an image that is not there": (
-        "workspace: ImagePullBackOff not found",
+        "kernel: ImagePullBackOff not found",
         read(
             NODE,
             containerStatuses=[
                 {
-                    "name": "workspace",
+                    "name": "kernel",
                     "state": {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}},
                 }
             ],
@@ -144,7 +148,7 @@ OBSTACLES: dict[str, tuple[str, ObservedPod]] = {
         read(
             NODE,
             containerStatuses=[
-                {"name": "workspace", "state": {"waiting": {"reason": "PodInitializing"}}}
+                {"name": "kernel", "state": {"waiting": {"reason": "PodInitializing"}}}
             ],
         ),
     ),
@@ -171,7 +175,7 @@ def test_what_keeps_it_from_starting(words: str, pod: ObservedPod) -> None:
         {"metadata": None, "spec": [], "status": "x"},
         {"status": {"containerStatuses": {"a": 1}, "conditions": [1, None, "x"]}},
         {"metadata": {"deletionTimestamp": "yesterday"}, "spec": {"nodeName": 7}},
-        {"status": {"containerStatuses": [{"name": "workspace", "state": {"running": None}}]}},
+        {"status": {"containerStatuses": [{"name": "kernel", "state": {"running": None}}]}},
     ],
 )
 def test_a_malformed_pod_reads_as_not_there_yet(junk: dict[str, Any]) -> None:

@@ -41,7 +41,7 @@ RUNNING = {
     "status": {
         "phase": "Running",
         "conditions": [{"type": "Ready", "status": "True"}],
-        "containerStatuses": [{"name": "workspace", "state": {"running": {}}}],
+        "containerStatuses": [{"name": "kernel", "state": {"running": {}}}],
     },
 }
 GATED = read_pod({"spec": {"schedulingGates": [{"name": "carrel.dev/view"}]}})
