@@ -16,6 +16,7 @@ from carrel.kinds.resource import Condition
 from carrel.ledger import Activity, Chain, Keyring, open_chain
 from carrel.node import proof
 from carrel.node.agent import WORKSPACE, Agent
+from carrel.node.gateways import Gateways
 from carrel.node.health import Health
 from carrel.node.holder import Holder
 from carrel.node.netns import namespaces_of
@@ -185,6 +186,8 @@ async def stand(directory: Path, *, cluster: FakeCluster | None = None) -> Async
             scanner=Scanner(kubelet_root=directory / "kubelet"),
             digests=ExpectedDigests(),
             health=health,
+            gateways=Gateways(cluster, namespace="carrel-system"),
+            kubelet_root=directory / "kubelet",
         )
         memory = Memory(directory / "known.json")
         agent = Agent(cluster, site=site, health=health, memory=memory)

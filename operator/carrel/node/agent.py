@@ -60,6 +60,7 @@ class Agent:
         self._recalled_places = set(self._workspaces)
         self._recalled_pods = set(self._pods)
         self._digests = dict(recalled.digests)
+        site.gateways.recall(recalled.gateways)
         self._policies = Policies()
         self._desks: dict[str, Desk] = {}
         self._synced: set[str] = set()
@@ -73,6 +74,8 @@ class Agent:
             tasks.create_task(self._site.scanner.run())
             tasks.create_task(self._recall())
             tasks.create_task(self._site.reporter.run())
+            gateways, pulse = self._site.gateways, self._health.pulse("Gateway")
+            tasks.create_task(gateways.follow(pulse=pulse, changed=self._admit))
             tasks.create_task(self._follow(WORKSPACE, self._hear_workspace))
             tasks.create_task(self._follow(EGRESS_POLICY, self._hear_policy))
             tasks.create_task(
@@ -140,6 +143,12 @@ class Agent:
             log.warning("workspace unreadable", extra={"at": "/".join(place), "why": str(error)})
             self._workspaces.pop(place, None)
 
+    def _admit(self) -> None:
+        """Have every lock let in the gateways that there are now."""
+        for desk in self._desks.values():
+            desk.look_again()
+        self._wake.set()
+
     def _hear_policy(self, change: Change) -> None:
         if change.type is ChangeType.DELETED:
             self._policies.forget(change.object["metadata"]["name"])
@@ -167,7 +176,8 @@ class Agent:
 
     def _ready(self) -> bool:
         """Tell whether everything that exists was heard: before, absence proves nothing."""
-        return self._synced >= {WORKSPACE.kind, POD.kind, NODE_REPORT.kind}
+        heard = self._synced >= {WORKSPACE.kind, POD.kind, NODE_REPORT.kind}
+        return heard and self._site.gateways.known
 
     def _tell_recalled(self) -> datetime | None:
         """Attend to what an agent before us knew of, until the API server answers."""
@@ -187,7 +197,8 @@ class Agent:
         pods = tuple(self._pods.values())
         self._digests |= {uid: desk.digest for uid, desk in self._desks.items() if desk.digest}
         self._digests = {uid: self._digests[uid] for uid in self._pods if uid in self._digests}
-        self._memory.keep(Recollection(workspaces, pods, self._digests))
+        gateways = self._site.gateways.addresses
+        self._memory.keep(Recollection(workspaces, pods, self._digests, gateways))
 
     def _tell_all(self) -> datetime | None:
         """Tell every desk what holds now; return when that changes by itself."""

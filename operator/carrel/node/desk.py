@@ -15,6 +15,7 @@ from carrel.node.admitting import Asked, prove_recorded, record_verdict
 from carrel.node.handover import Binding
 from carrel.node.netns import NamespaceError, NetworkNamespace
 from carrel.node.nft import NftError
+from carrel.node.notebook_server import ServerWatch
 from carrel.node.policies import Bound
 from carrel.node.porter import Porter
 from carrel.node.processes import Process
@@ -60,6 +61,7 @@ class Desk:
         self._directories: tuple[Path, ...] = ()
         self._sandbox: Sandbox | None = None
         self._vigil: Vigil | None = None
+        self._server = ServerWatch(pod.uid, kubelet_root=site.kubelet_root)
         self._frozen = False
         self._porter: asyncio.Task[None] | None = None
         self._check_at = 0.0
@@ -77,6 +79,7 @@ class Desk:
         if self._ruling.reason == _UNRECORDED:
             ruling = self._ruling  # it was ended, and does not come back
         if (pod, ruling) != (self._pod, self._ruling):
+            self._alarmed |= pod.address != self._pod.address
             self._pod, self._ruling = pod, ruling
             if self._sandbox is None or ruling.order is Order.CLOSE:
                 self._site.scanner.hurry(pod.uid)
@@ -119,7 +122,9 @@ class Desk:
             return False
         if self._pod.presence is Presence.THERE or self._processes:
             return False
-        await self._empty_by_itself()
+        if not self._emptied:
+            # The kubelet ended it, or it is gone.
+            await self._emptied_now(0, since=self._site.clock.now())
         return self._pod.presence is Presence.GONE and self._emptied
 
     async def _pause(self) -> None:
@@ -147,6 +152,8 @@ class Desk:
             self._directories = found or self._directories
         if changed or self._sandbox is None:
             self._wake.set()
+        if processes and self._server.look():
+            self.look_again()
 
     # -- holding ---------------------------------------------------------------------------
 
@@ -160,12 +167,8 @@ class Desk:
             await self._check()
 
     def _find(self) -> NetworkNamespace | None:
-        return find_namespace(
-            self._pod.uid,
-            self._processes or (),
-            proc=self._site.proc,
-            never=self._site.own_namespaces,
-        )
+        site, processes = self._site, self._processes or ()
+        return find_namespace(self._pod.uid, processes, proc=site.proc, never=site.own_namespaces)
 
     async def _lock(self) -> None:
         namespace = self._find()
@@ -173,11 +176,11 @@ class Desk:
             return
         began = asyncio.get_running_loop().time()
         site = self._site
-        sandbox = Sandbox(namespace, wire=site.wire, digests=site.digests)
+        sandbox = Sandbox(namespace, site=self._site)
         vigil = Vigil(namespace, run_directory=site.run_directory, wire=site.wire)
         passed = self._pod.gate is GateStage.PASSED
         try:
-            await sandbox.trip(self._alarm)
+            await sandbox.trip(self.look_again)
             await vigil.open()
             found = await sandbox.load(was_locked=passed, remembered=self._remembered)
         except BaseException:
@@ -237,7 +240,8 @@ class Desk:
             self._say(replace(self._said, gate=unproven(verdict)))
         return verdict, sequence
 
-    def _alarm(self) -> None:
+    def look_again(self) -> None:
+        """Read the lock back now: something of it, or of what is told with it, changed."""
         self._alarmed = True
         self._wake.set()
 
@@ -330,7 +334,7 @@ class Desk:
         if self._sandbox is None and self._processes:
             namespace = self._find()
             if namespace is not None:
-                self._sandbox = Sandbox(namespace, wire=self._site.wire, digests=self._site.digests)
+                self._sandbox = Sandbox(namespace, site=self._site)
         if self._sandbox is None or self._said.closed:
             return
         try:
@@ -342,11 +346,6 @@ class Desk:
             return
         self._said = replace(self._said, closed=True)
         await self._record(Activity.LOCK_CLOSED, reason=self._ruling.reason)
-
-    async def _empty_by_itself(self) -> None:
-        """Say that nothing is left of a pod that the kubelet ended or that is gone."""
-        if not self._emptied:
-            await self._emptied_now(0, since=self._site.clock.now())
 
     async def _emptied_now(self, killed: int, *, since: datetime) -> None:
         reason = "Killed" if self._killed else "Exited" if self._ran else "NothingRan"
@@ -374,7 +373,9 @@ class Desk:
         return self._bound.workspace.grant if self._bound else None
 
     def _say(self, said: Said) -> None:
-        self._said = said
+        let_in = self._sandbox.let_in if self._sandbox else ()
+        server = self._server.reported(address=self._pod.address)
+        self._said = said = replace(said, gateways=let_in, server=server)
         if self._about is not None:
             steps = tuple(self._steps.values())
             self._site.reporter.say(self._about, said.status(pod_uid=self._pod.uid, steps=steps))

@@ -8,6 +8,7 @@ from carrel.cluster import connect
 from carrel.flows.clock import SystemClock
 from carrel.node import proof, recorder
 from carrel.node.agent import Agent
+from carrel.node.gateways import Gateways
 from carrel.node.health import Health
 from carrel.node.netns import namespaces_of
 from carrel.node.nft import lock_for, probe_wire_layer
@@ -56,6 +57,8 @@ async def run(settings: Settings) -> None:
                 scanner=Scanner(kubelet_root=settings.kubelet_root),
                 digests=digests,
                 health=health,
+                gateways=Gateways(cluster, namespace=settings.namespace),
+                kubelet_root=settings.kubelet_root,
                 run_directory=settings.run_dir,
                 boot_id=boot_id(),
             )

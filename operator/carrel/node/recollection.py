@@ -26,6 +26,8 @@ class Recollection:
     pods: tuple[WatchedPod, ...] = ()
     digests: Mapping[str, Digest] = field(default_factory=dict)
     """What was loaded into each pod, by its UID: an agent of another version loads another."""
+    gateways: tuple[str, ...] = ()
+    """Whom the locks let in."""
 
 
 _FORM = TypeAdapter(Recollection)

@@ -6,7 +6,7 @@ import logging
 import secrets
 import socket
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from carrel.kinds.resource import Digest
@@ -16,8 +16,8 @@ from carrel.node.netns import NetworkNamespace, reachable, watch_nftables
 from carrel.node.nft import NftError, Refused
 from carrel.node.processes import Process, pod_of_process
 from carrel.node.proof import Verdict, judge
-from carrel.node.site import ExpectedDigests
-from carrel.render.nft import Counter, Counts, Doors, Lock, WireLayer
+from carrel.node.site import Site
+from carrel.render.nft import Counter, Counts, Doors, Lock
 
 log = logging.getLogger(__name__)
 
@@ -64,12 +64,12 @@ def find_namespace(
 class Sandbox:
     """One network namespace with its lock."""
 
-    def __init__(
-        self, namespace: NetworkNamespace, *, wire: WireLayer, digests: ExpectedDigests
-    ) -> None:
+    def __init__(self, namespace: NetworkNamespace, *, site: Site) -> None:
         self.namespace = namespace
-        self._wire = wire
-        self._digests = digests
+        self._wire = site.wire
+        self._digests = site.digests
+        self._gateways = site.gateways
+        self._in_force: Lock | None = None
         self._doors = Doors.GATEWAYS
         self._carried = 0
         self._tripwire: socket.socket | None = None
@@ -83,6 +83,11 @@ class Sandbox:
             return False
         found.close()
         return found.identity != self.namespace.identity
+
+    @property
+    def let_in(self) -> tuple[str, ...]:
+        """Addresses that the lock in force lets in."""
+        return self._in_force.gateways if self._in_force else ()
 
     async def trip(self, alarm: Callable[[], None]) -> None:
         """Call `alarm` whenever a rule set of the namespace changes."""
@@ -109,14 +114,18 @@ class Sandbox:
             expected = await self._digests.of(lock)
             present = await nft.loaded_digest(self.namespace) if was_locked else None
             if present == expected:
+                self._in_force = lock
                 return Loaded(expected, tampered=False, lost=0)
-            lost = await self._count() if was_locked else 0
-            await nft.load(self.namespace, lock, counts=Counts.FRESH)
+            counts = await self._counts(lock, present)
+            lost = await self._count() if was_locked and counts is Counts.FRESH else 0
+            await nft.load(self.namespace, lock, counts=counts)
             found = await nft.loaded_digest(self.namespace)
         except (NftError, OSError) as error:
             raise LockError(str(error)) from error
         if found != expected:
+            self._in_force = None
             raise LockError("what the kernel holds is not what was loaded")
+        self._in_force = lock
         self._carried += lost
         tampered = was_locked and (present is None or present != remembered)
         return Loaded(expected, tampered=tampered, lost=lost)
@@ -168,7 +177,15 @@ class Sandbox:
 
     async def _wanted(self) -> Lock:
         lock = await nft.lock_of(self.namespace, wire=self._wire)
-        return Lock(devices=lock.devices, doors=self._doors, wire=lock.wire)
+        opened = self._gateways.addresses if self._doors is Doors.GATEWAYS else ()
+        return replace(lock, doors=self._doors, gateways=opened)
+
+    async def _counts(self, lock: Lock, present: Digest | None) -> Counts:
+        """Keep what is counted while nothing changes but who is let in."""
+        ours = self._in_force
+        if ours is None or replace(ours, gateways=lock.gateways) != lock:
+            return Counts.FRESH
+        return Counts.KEPT if present == await self._digests.of(ours) else Counts.FRESH
 
     async def _count(self) -> int:
         counters = (await nft.read_counters(self.namespace)).counters

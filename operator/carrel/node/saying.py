@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from carrel.kinds.node_report import NodeReportStatus
+from carrel.kinds.node_report import NodeReportStatus, ReportedServer
 from carrel.kinds.resource import Condition, ConditionStatus, Digest
 from carrel.kinds.workspace import StartStep
 from carrel.node.proof import Verdict
@@ -99,6 +99,8 @@ class Said:
     digest: Digest | None = None
     denied: int = 0
     closed: bool = False
+    gateways: tuple[str, ...] = ()
+    server: ReportedServer | None = None
 
     def status(self, *, pod_uid: str, steps: tuple[StartStep, ...]) -> NodeReportStatus:
         """Return it as the status of a report; only fields that this process owns are set."""
@@ -107,6 +109,8 @@ class Said:
             pod_uid=pod_uid,
             ruleset_digest=self.digest,
             denied=coarse(self.denied),
+            gateways=() if self.closed else self.gateways,
+            server=None if self.closed else self.server,
             steps=steps,
         )
 

@@ -9,6 +9,7 @@ from carrel.kinds.resource import Digest
 from carrel.ledger import Activity, Event, Ledger
 from carrel.node import cgroup
 from carrel.node.canaries import Target
+from carrel.node.gateways import Gateways
 from carrel.node.health import Health
 from carrel.node.nft import expected_digest
 from carrel.node.report import Reporter
@@ -49,6 +50,10 @@ class Site:
     scanner: Scanner
     digests: ExpectedDigests
     health: Health
+    gateways: Gateways
+    """Whom locks let in."""
+    kubelet_root: Path
+    """The kubelet's root directory."""
     run_directory: Path
     """Where the agent's containers meet."""
     boot_id: str
