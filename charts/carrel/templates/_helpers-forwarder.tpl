@@ -1,4 +1,4 @@
-{{/* Sends a pod's chains to the central log; reads them and nothing else. Takes (dict "root" $ "volume" "ledger" "directory" "/ledger" "image" ref "port" 8086). */}}
+{{/* Sends a pod's chains to the central log; reads them and nothing else. Takes (dict "root" $ "volume" "ledger" "directory" "/ledger" "image" ref "port" 8086), with "chain" where the volume holds more than chains. */}}
 {{- define "carrel.forwarder" -}}
 {{- if eq .root.Values.ledger.service "Offered" }}
 - name: forwarder
@@ -23,7 +23,7 @@
   securityContext:
     {{- .security | default (include "carrel.container-security" .root) | nindent 4 }}
   volumeMounts:
-    - {name: {{ .volume }}, mountPath: {{ .directory }}, readOnly: true{{ with .subPath }}, subPath: {{ . }}{{ end }}}
+    - {name: {{ .volume }}, mountPath: {{ .directory }}{{ with .chain }}/{{ . }}{{ end }}, readOnly: true{{ with .subPath | default .chain }}, subPath: {{ . }}{{ end }}}
     - {name: ledger-door, mountPath: /run/ledger, readOnly: true}
     {{- if .tokenless }}
     # In the place of the pod's token: the one for the log is all that it needs.

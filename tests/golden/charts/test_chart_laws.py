@@ -197,7 +197,7 @@ def test_every_chain_of_records_has_a_forwarder_that_only_reads_it(render: Rende
                 token = door["projected"]["sources"][0]["serviceAccountToken"]
                 assert token["audience"] == AUDIENCE
                 _told(one, ForwarderSettings)
-    assert set(found) == writers | {"carrel-apiaudit"}
+    assert set(found) == writers | {"carrel-apiaudit", "carrel-gateway"}
     assert all(mount["readOnly"] for mounts in found.values() for mount in mounts)
 
 
