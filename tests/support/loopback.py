@@ -25,6 +25,7 @@ BINDING = Binding(
     grant="brain-mri",
     grant_uid="0b5f3c52-9a1e-4b40-8f6f-1df8f1f3a001",
     researcher="ada",
+    expires="2027-03-09T09:00:00.000Z",
     egress_policy="nothing",
     egress_policy_digest="sha256:" + "0" * 64,
     egress_policy_spec=SPEC.model_dump_json(by_alias=True),

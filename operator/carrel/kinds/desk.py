@@ -73,6 +73,8 @@ class Me(DeskAnswer):
     """Name of the Workspace."""
     researcher: str
     """The person, as the identity provider names them."""
+    expires: str
+    """When the grant ends (RFC 3339, UTC); until then it may still be narrowed or revoked."""
     policy: str
     """Name of the EgressPolicy."""
     policy_title: str

@@ -17,7 +17,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
+from pydantic import ValidationError
+
+from carrel.kinds.egress import EgressPolicySpec
 from carrel.kinds.grant import OnRecorderLoss
+from carrel.rules.egress import EgressRules, egress_rules
 
 LARGEST = 65_536
 """Bytes of one message."""
@@ -64,12 +68,25 @@ class Binding:
     grant_uid: str
     researcher: str
     """The person's `sub` at the identity provider."""
+    expires: str
+    """When the grant ends (RFC 3339)."""
     egress_policy: str
     egress_policy_digest: str
     egress_policy_spec: str
     """`spec` of the EgressPolicy as JSON text; empty while the policy is not known, which allows
     nothing."""
     on_recorder_loss: OnRecorderLoss
+
+    def spec(self) -> EgressPolicySpec | None:
+        """Return the egress policy; None for one that is not known or cannot be read."""
+        try:
+            return EgressPolicySpec.model_validate_json(self.egress_policy_spec)
+        except ValidationError:
+            return None
+
+    def rules(self) -> EgressRules:
+        """Return what is decided by; of a policy that is not known, the closed ones."""
+        return egress_rules(self.egress_policy, self.spec())
 
     @classmethod
     def read(cls, raw: object) -> Self:
@@ -155,6 +172,14 @@ class Handover:
         """
         name = name_of(binding.pod_uid, kind)
         await self._ask({"op": "put", "name": name, "meta": asdict(binding)}, [descriptor])
+
+    async def bind(self, kind: Kind, binding: Binding) -> None:
+        """Say anew whose a socket is that is kept already.
+
+        Raises HandoverError when there is none.
+        """
+        name = name_of(binding.pod_uid, kind)
+        await self._ask({"op": "bind", "name": name, "meta": asdict(binding)}, [])
 
     async def drop(self, prefix: str) -> int:
         """Have every socket forgotten whose name begins so; return how many there were."""

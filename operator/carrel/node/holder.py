@@ -142,19 +142,20 @@ class Holder:
                 _only_root(channel)
                 self._put(name, meta, received)
                 return {"kept": name}
+            case {"op": "bind", "name": str(name), "meta": dict(meta)} if not received:
+                _only_root(channel)
+                self._bind(name, meta)
+                return {"kept": name}
             case {"op": "drop", "prefix": str(prefix)} if prefix:
                 _only_root(channel)
                 return {"dropped": self._drop(prefix)}
         raise HandoverError(
             "message_is_not_understood: watch, names, put with a name, a binding and one "
-            "descriptor, or drop with a prefix"
+            "descriptor, bind with a name and a binding, or drop with a prefix"
         )
 
     def _put(self, name: str, meta: dict[str, Any], received: list[int]) -> None:
-        if not is_name(name):
-            raise HandoverError(f"name_is_odd: {name[:80]!r}; write <pod UID>/<kind>")
-        if Binding.read(meta).pod_uid != name.partition("/")[0]:
-            raise HandoverError(f"binding_is_of_another_pod: {name}")
+        _check(name, meta)
         if not stat.S_ISSOCK(os.fstat(received[0]).st_mode):
             raise HandoverError(f"descriptor_is_no_socket: {name}")
         before = self._kept.get(name)
@@ -162,6 +163,15 @@ class Holder:
         if before is not None:
             os.close(before[0])
         self._changed(name)
+
+    def _bind(self, name: str, meta: dict[str, Any]) -> None:
+        _check(name, meta)
+        if name not in self._kept:
+            raise HandoverError(f"nothing_is_kept: {name}; put it first")
+        descriptor, before = self._kept[name]
+        if meta != before:
+            self._kept[name] = (descriptor, meta)
+            self._changed(name)
 
     def _drop(self, prefix: str) -> int:
         gone = [name for name in self._kept if name.startswith(prefix)]
@@ -200,6 +210,13 @@ class Holder:
         with suppress(KeyError):
             self._selector.unregister(channel)
         channel.close()
+
+
+def _check(name: str, meta: dict[str, Any]) -> None:
+    if not is_name(name):
+        raise HandoverError(f"name_is_odd: {name[:80]!r}; write <pod UID>/<kind>")
+    if Binding.read(meta).pod_uid != name.partition("/")[0]:
+        raise HandoverError(f"binding_is_of_another_pod: {name}")
 
 
 def _only_root(channel: socket.socket) -> None:

@@ -11,6 +11,7 @@ from carrel.node.handover import Binding
 from carrel.node.netns import NetworkNamespace
 from carrel.node.recording import inode_of
 from carrel.node.site import Site
+from carrel.node.telling import moment
 from carrel.node.watched import WatchedWorkspace
 from carrel.rules.canonical import digest
 
@@ -37,6 +38,7 @@ class Bound:
             grant=workspace.grant,
             grant_uid=workspace.grant_uid,
             researcher=workspace.researcher,
+            expires=moment(workspace.expires),
             egress_policy=workspace.egress_policy,
             egress_policy_digest=workspace.egress_policy_digest,
             egress_policy_spec=self.policy,

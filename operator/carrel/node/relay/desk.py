@@ -86,6 +86,7 @@ class Desk:
             grant=self._binding.grant,
             workspace=self._binding.workspace,
             researcher=self._binding.researcher,
+            expires=self._binding.expires,
             policy=self._binding.egress_policy,
             policy_title=self._spec.title if self._spec else "",
         )

@@ -13,10 +13,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from prometheus_client import Gauge
-from pydantic import ValidationError
 
 from carrel.flows.clock import Clock, SystemClock
-from carrel.kinds.egress import EgressPolicySpec
 from carrel.node.handover import Binding, Handed, Handover, Kind
 from carrel.node.health import Health
 from carrel.node.process import until_stopped
@@ -29,7 +27,6 @@ from carrel.node.relay.telling import Telling
 from carrel.node.relay.upstream import Upstream
 from carrel.node.settings import Settings
 from carrel.rules import POD_NAME
-from carrel.rules.egress import egress_rules
 
 log = logging.getLogger(__name__)
 
@@ -90,8 +87,11 @@ class Relay:
             resolver.collect()
 
     def _service(self, kind: Kind, binding: Binding) -> Serve:
-        spec = _read_policy(binding)
-        policy = egress_rules(binding.egress_policy, spec)
+        policy, spec = binding.rules(), binding.spec()
+        if spec is None:
+            # A policy that cannot be read opens nothing.
+            about = {"pod": binding.pod_uid, "policy": binding.egress_policy}
+            log.warning("policy is not readable", extra=about)
         if kind in {Kind.DNS_UDP, Kind.DNS_TCP}:
             resolver = Resolver(
                 binding.pod_uid,
@@ -122,18 +122,6 @@ class Relay:
             refusals=self._settings.run_dir / "refusals" / f"{binding.pod_uid}.json",
         )
         return lambda listener: serve_http(listener, desk.answer)
-
-
-def _read_policy(binding: Binding) -> EgressPolicySpec | None:
-    try:
-        return EgressPolicySpec.model_validate_json(binding.egress_policy_spec)
-    except ValidationError:
-        # A policy that cannot be read opens nothing.
-        log.warning(
-            "policy is not readable",
-            extra={"pod": binding.pod_uid, "policy": binding.egress_policy},
-        )
-        return None
 
 
 async def _kept_up(serve: Serve, channel: socket.socket) -> None:

@@ -84,6 +84,7 @@ async def test_me_names_grant_person_and_policy(tmp_path: Path):
                 "grant": "brain-mri",
                 "workspace": "ws-ada",
                 "researcher": "ada",
+                "expires": "2027-03-09T09:00:00.000Z",
                 "policy": "nothing",
                 "policy_title": "Nothing leaves",
             },
