@@ -26,8 +26,10 @@ from carrel.node.processes import PROC
 from carrel.node.recollection import Memory
 from carrel.node.recorder import Recorder
 from carrel.node.recording import boot_id
+from carrel.node.relay.process import Relay
 from carrel.node.report import Reporter
 from carrel.node.scanner import Scanner
+from carrel.node.settings import Settings
 from carrel.node.site import ExpectedDigests, Site
 from carrel.node.watched import Identity
 from carrel.rules.condition import find
@@ -202,14 +204,28 @@ async def stand(directory: Path, *, cluster: FakeCluster | None = None) -> Async
 
 @asynccontextmanager
 async def recording(directory: Path) -> AsyncIterator[Recorder]:
-    """Run a holder and a recorder; leaving ends them without any good-bye."""
+    """Run a holder, a recorder and a relay; leaving ends them without any good-bye."""
     run = directory / "run"
     run.mkdir(exist_ok=True)
     holder = asyncio.create_task(Holder(run).run())
-    async with recorder(directory) as made:
+    async with recorder(directory) as made, relay(run):
         yield made
     holder.cancel()
     await asyncio.gather(holder, return_exceptions=True)
+
+
+@asynccontextmanager
+async def relay(run: Path) -> AsyncIterator[None]:
+    """Run a relay beside a holder that runs."""
+    settings = Settings(node_name=NODE, run_dir=run, relay_dir=run / "relay")
+    made = Relay(settings, clock=SystemClock())
+    running = [asyncio.create_task(each) for each in (made.run(), made.telling.run(made.collect))]
+    try:
+        yield
+    finally:
+        for each in running:
+            each.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 @asynccontextmanager

@@ -189,13 +189,13 @@ TYPES: Mapping[Activity, RecordType] = {
         ),
     ),
     Activity.TRAFFIC_LOST: RecordType(
-        "Refused packets were counted and could not be told one by one.",
+        "Refused packets or requests were counted and could not be told one by one.",
         _AFTER,
         _APP,
         OTHER,
         severity=Severity.LOW,
         outcome=_NO,
-        fields=("count", "group", "socket", "reason"),
+        fields=("layer", "count", "group", "socket", "reason"),
     ),
     Activity.COUNTS_RECONCILED: RecordType(
         "Records of refused packets were compared with the kernel's counters.",

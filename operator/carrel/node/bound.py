@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import socket
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 
 from carrel.flows.clock import Clock
@@ -22,6 +22,8 @@ _AT_ONCE = 64
 _BETWEEN = 64
 """Records written before packets are read again."""
 _MOST_PROVEN = 1_024
+_MOST_HEARD = 4_096
+"""Refusals of the relay that wait to be written; more are a number only."""
 _LOOK_AGAIN = 0.01
 
 
@@ -52,7 +54,13 @@ class Bound:
         self._told: dict[Destination, int] = {}
         self._telling = asyncio.Lock()
         self._mark = dict.fromkeys((GROUP, WIRE_GROUP), 0)
+        self._unheard: Counter[str] = Counter()
         self._listening = False
+
+    def rebind(self, binding: Binding) -> None:
+        """Go on under another binding; what was counted stays counted."""
+        self.binding = binding
+        self._refusals.rebind(binding.rules())
 
     def listen(self) -> None:
         """Read whenever there is something to read."""
@@ -88,10 +96,16 @@ class Bound:
                 self.account.take(batch, now=now)
         return True
 
-    @property
-    def waiting(self) -> int:
-        """How many records wait to be written."""
-        return len(self._untold)
+    def hear(self, word: Word) -> None:
+        """Record a refusal of the relay's; too many that wait are recorded as a number only."""
+        if len(self._untold) < _MOST_HEARD:
+            self.say(word)
+        else:
+            self._unheard[str(word.detail["layer"])] += int(word.detail["count"])
+
+    def admitted(self) -> None:
+        """Begin the researcher's list: the gate is past, and its canaries were no tries of his."""
+        self._refusals.clear()
 
     def say(self, word: Word) -> None:
         """Record something of this pod that is no packet."""
@@ -112,9 +126,15 @@ class Bound:
                 return
             if not await self._flush(record_class):
                 return
+            self._tell_unheard()
             for word in words_of(self.account.harvest(), socket=self.inode):
                 self.say(word)
             await self._flush(record_class)
+
+    def _tell_unheard(self) -> None:
+        for layer, count in self._unheard.items():
+            self.say(Word(Activity.TRAFFIC_LOST, {"layer": layer, "count": count}))
+        self._unheard.clear()
 
     async def _flush(self, record_class: RecordClass) -> bool:
         written = 0

@@ -148,10 +148,17 @@ def _icmp(target: Target) -> Outcome:
 
 
 _NAME_ERROR = 3
+_LABEL = "canary-"
+
+
+def is_canary(name: str | None) -> bool:
+    """Tell whether a name that was looked up is one of ours."""
+    first, _, rest = (name or "").partition(".")
+    return first.startswith(_LABEL) and rest == "example"
 
 
 def _dns(target: Target) -> Outcome:
-    label = f"canary-{os.getpid()}".encode()
+    label = f"{_LABEL}{os.getpid()}".encode()
     name = b"".join(bytes([len(part)]) + part for part in (label, b"example")) + b"\0"
     question = struct.pack("!HHHHHH", os.getpid() & 0xFFFF, 0x0100, 1, 0, 0, 0) + name
     with socket.socket(target.family, socket.SOCK_DGRAM) as channel:

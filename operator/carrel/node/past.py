@@ -77,7 +77,7 @@ class Memories:
                 sums.recorded[detail["group"]] += detail["count"]
                 sums.numbered[detail["socket"]][detail["group"]] += detail["count"]
                 self._add_destination(sums, detail)
-            case Activity.TRAFFIC_LOST:
+            case Activity.TRAFFIC_LOST if "group" in detail:
                 sums.lost[detail["group"]] += detail["count"]
                 sums.numbered[detail["socket"]][detail["group"]] += detail["count"]
             case Activity.COUNTS_RECOVERED:

@@ -15,7 +15,7 @@ from carrel.flows.clock import Clock, SystemClock
 from carrel.ledger import Activity, Chain, Key, Keyring, LedgerError, RecordClass, SealedError
 from carrel.node.account import Account
 from carrel.node.bound import Bound
-from carrel.node.handover import Binding, Handed, Handover, Kind, Synced
+from carrel.node.handover import Binding, Handover, Kind, Synced
 from carrel.node.health import Health
 from carrel.node.past import Memories
 from carrel.node.process import open_own_chain, until_stopped
@@ -48,28 +48,35 @@ class Recorder:
         self._keyring = keyring
         self._clock = clock
         self.bound: dict[str, Bound] = {}
-        self._accounts: dict[str, Account] = {}
+        self._ended: dict[str, Bound] = {}
+        self._synced = asyncio.Event()
+        self._ear = RelayEar(run_directory, clock=clock, find=self._find)
 
     async def run(self) -> None:
         """Record for ever."""
         refusals = self._run_directory / "refusals"
         refusals.mkdir(mode=0o755, exist_ok=True)
         desk = RecorderDesk(self._run_directory, chain=self._chain, bound=self.bound)
-        ear = RelayEar(self._run_directory, clock=self._clock, bound=self.bound)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow())
                 tasks.create_task(self._tell())
                 tasks.create_task(desk.run())
-                tasks.create_task(ear.run())
+                tasks.create_task(self._ear.run(after=self._synced))
         finally:
             for bound in self.bound.values():
                 bound.close()
 
+    def _find(self, pod_uid: str) -> Bound | None:
+        return self.bound.get(pod_uid) or self._ended.get(pod_uid)
+
     async def _follow(self) -> None:
         async for told in Handover(self._run_directory).watch():
-            if isinstance(told, Synced) or told.kind is not Kind.NFLOG:
-                if isinstance(told, Handed) and told.descriptor is not None:
+            if isinstance(told, Synced):
+                self._synced.set()
+                continue
+            if told.kind is not Kind.NFLOG:
+                if told.descriptor is not None:
                     os.close(told.descriptor)
                 continue
             if told.binding is None:
@@ -85,14 +92,16 @@ class Recorder:
         if present is not None and present.inode == inode:
             # The same log under another policy: what was counted stays counted.
             channel.close()
-            present.binding = binding
+            present.rebind(binding)
             return
         if present is not None:
             await self._let_go(binding.pod_uid)
-        account = self._accounts.pop(binding.pod_uid, None)
-        if account is None:
+        ended = self._ended.pop(binding.pod_uid, None)
+        if ended is None:
             account = Account(self._memories.of(binding.pod_uid, socket=inode))
         else:
+            await ended.tell(record_class=RecordClass.AFTER)
+            account = ended.account
             account.renumber()
         path = self._run_directory / "refusals" / f"{binding.pod_uid}.json"
         bound = Bound(
@@ -100,13 +109,15 @@ class Recorder:
             channel,
             inode=inode,
             account=account,
-            refusals=Refusals(path),
+            refusals=Refusals(path, policy=binding.rules()),
             chain=self._chain,
             key=self._key(binding),
             clock=self._clock,
         )
         self.bound[binding.pod_uid] = bound
         await self._record_binding(bound)
+        for word in self._ear.take_early(binding.pod_uid):
+            bound.hear(word)
         bound.listen()
 
     def _key(self, binding: Binding) -> Key | None:
@@ -150,10 +161,11 @@ class Recorder:
         with suppress(LedgerError):
             await self._chain.append(said, record_class=RecordClass.STOP)
         bound.close()
-        # Should it be handed over anew, its counters go on: a holder that restarts is no end.
-        self._accounts[pod_uid] = bound.account
-        while len(self._accounts) > _REMEMBERED:
-            del self._accounts[next(iter(self._accounts))]
+        # Should it be handed over anew, its counters go on: a holder that restarts is no end. And
+        # the relay may still tell what it refused last.
+        self._ended[pod_uid] = bound
+        while len(self._ended) > _REMEMBERED:
+            del self._ended[next(iter(self._ended))]
 
     async def _tell(self) -> None:
         loop = asyncio.get_running_loop()
@@ -168,6 +180,8 @@ class Recorder:
                 except Exception:
                     # One pod's packets must not end the recording of others.
                     log.exception("not told", extra={"pod": bound.binding.pod_uid})
+            for ended in list(self._ended.values()):
+                await ended.tell(record_class=RecordClass.AFTER)
 
 
 async def _open_chain(settings: Settings) -> Chain:

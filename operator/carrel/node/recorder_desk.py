@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ TELL = "recorder.sock"
 """SOCK_DGRAM: a refusal of the relay's own."""
 _UCRED = struct.Struct("iII")
 _PATIENCE = 10.0
-_MOST_TOLD = 4_096
+_MOST_EARLY = 4_096
+"""Refusals of pods that were not handed over yet, over all of them."""
 
 
 def listen(path: Path, kind: socket.SocketKind) -> socket.socket:
@@ -100,6 +101,8 @@ class RecorderDesk:
         }
         outcome, sequence = await bound.reconcile(counted, patience=float(question["patience"]))
         asked = [(str(a), int(p), int(port)) for a, p, port in question.get("destinations", ())]
+        if asked:
+            bound.admitted()
         return {
             "outcome": outcome.value,
             "sequence": sequence,
@@ -120,13 +123,18 @@ def _only_lock(channel: socket.socket) -> None:
 class RelayEar:
     """Takes in what the loopback services refused; each is one datagram, none is answered."""
 
-    def __init__(self, run_directory: Path, *, clock: Clock, bound: Mapping[str, Bound]) -> None:
+    def __init__(
+        self, run_directory: Path, *, clock: Clock, find: Callable[[str], Bound | None]
+    ) -> None:
         self._path = run_directory / TELL
         self._clock = clock
-        self._bound = bound
+        self._find = find
+        self._early: dict[str, list[Word]] = {}
+        self._strangers = 0
 
-    async def run(self) -> None:
-        """Listen for ever."""
+    async def run(self, *, after: asyncio.Event) -> None:
+        """Listen for ever, from when it is known which pods there are; until then it waits."""
+        await after.wait()
         with listen(self._path, socket.SOCK_DGRAM) as channel:
             while True:
                 data = await asyncio.get_running_loop().sock_recv(channel, LARGEST)
@@ -135,34 +143,45 @@ class RelayEar:
                 except (ValueError, KeyError, TypeError, RecursionError) as error:
                     log.warning("datagram malformed", extra={"error": repr(error)[:200]})
 
+    def take_early(self, pod_uid: str) -> list[Word]:
+        """Return what the relay said of a pod before it was handed over to us."""
+        words = self._early.pop(pod_uid, [])
+        self._strangers -= len(words)
+        return words
+
     def _hear(self, said: dict[str, Any]) -> None:
-        bound = self._bound.get(said["pod_uid"])
-        if bound is None or bound.waiting >= _MOST_TOLD:
+        pod_uid, word = str(said["pod_uid"]), _word(said, now=moment(self._clock.now()))
+        bound = self._find(pod_uid)
+        if bound is not None:
+            bound.hear(word)
             return
-        layer = said["layer"]
-        if layer not in ("dns", "mirror"):
-            raise ValueError("layer is neither dns nor mirror")
-        now = moment(self._clock.now())
-        detail: dict[str, str | int] = {
-            "layer": layer,
-            "direction": "out",
-            "protocol": "udp" if layer == "dns" else "tcp",
-            "address": "",
-            "count": max(int(said.get("count", 1)), 1),
-            "first": str(said.get("first", now))[:32],
-            "last": now,
-            "rule": plain(str(said["rule"]), at_most=80),
-        }
-        for name in ("sentence", "todo"):
-            if name in said:
-                detail[name] = plain(str(said[name]))
-        if layer == "dns" and "type" in said:
-            detail["type"] = plain(str(said["type"]), at_most=16)
-        path = said.get("path") if layer == "mirror" else None
-        bound.say(
-            Word(
-                Activity.TRAFFIC_DENIED,
-                detail,
-                plain(str(path or said["name"]), at_most=512),
-            )
-        )
+        # The holder told the relay of this pod a moment before it tells us.
+        self._early.setdefault(pod_uid, []).append(word)
+        self._strangers += 1
+        if self._strangers > _MOST_EARLY:
+            oldest = next(iter(self._early))
+            lost = sum(int(each.detail["count"]) for each in self.take_early(oldest))
+            log.error("refusals of an unknown pod lost", extra={"pod": oldest, "count": lost})
+
+
+def _word(said: dict[str, Any], *, now: str) -> Word:
+    layer = said["layer"]
+    if layer not in ("dns", "mirror"):
+        raise ValueError("layer is neither dns nor mirror")
+    detail: dict[str, str | int] = {
+        "layer": layer,
+        "direction": "out",
+        "protocol": "udp" if layer == "dns" else "tcp",
+        "address": "",
+        "count": max(int(said.get("count", 1)), 1),
+        "first": str(said.get("first", now))[:32],
+        "last": now,
+        "rule": plain(str(said["rule"]), at_most=80),
+    }
+    for name in ("sentence", "todo"):
+        if name in said:
+            detail[name] = plain(str(said[name]))
+    if layer == "dns" and "type" in said:
+        detail["type"] = plain(str(said["type"]), at_most=16)
+    path = said.get("path") if layer == "mirror" else None
+    return Word(Activity.TRAFFIC_DENIED, detail, plain(str(path or said["name"]), at_most=512))

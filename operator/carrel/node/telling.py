@@ -1,24 +1,25 @@
 """What the recorder says of refused packets: records for the ledger, a list for the researcher."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 from carrel.ledger import Activity, Event, Key
 from carrel.node.account import Harvest, Rest, Tally, group_of
+from carrel.node.canaries import is_canary
 from carrel.node.flow import Direction, Flow, read_question
 from carrel.node.handover import Binding
 from carrel.node.protocols import name_of
+from carrel.rules.egress import EgressRules, refused_packet
+from carrel.rules.egress_attempt import Connection
 
 LATEST = 200
 """Refusals that a researcher is shown."""
-_RULE = "egress.nothing_allowed"
-_SENTENCE = "A workspace reaches nothing outside of itself but the services on its loopback."
-_TODO = "Ask the grant's administrator for an EgressPolicy that names what you need."
 
 
 def event(
@@ -106,6 +107,15 @@ def _layer(flow: Flow) -> str:
     return "wire" if flow.direction is Direction.WIRE else "network"
 
 
+def _is_housekeeping(detail: Mapping[str, str | int]) -> bool:
+    """Tell whether a kernel asked its own neighbourhood, which nobody told it to."""
+    if "user" in detail or detail.get("protocol") not in {"icmpv6", "igmp"}:
+        return False
+    with suppress(ValueError):
+        return ip_address(str(detail.get("address"))).is_multicast
+    return False
+
+
 def moment(value: datetime) -> str:
     """Return a moment in UTC to the millisecond (RFC 3339)."""
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -114,12 +124,24 @@ def moment(value: datetime) -> str:
 class Refusals:
     """The latest refusals of one pod, for the researcher's own eyes."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, policy: EgressRules) -> None:
         self._path = path
+        self._policy = policy
         self._latest: dict[tuple[Any, ...], dict[str, Any]] = {}
         self._total = 0
         self._lost = 0
         self._changed = False
+
+    def rebind(self, policy: EgressRules) -> None:
+        """Explain from now on by another policy."""
+        self._changed = self._changed or policy != self._policy
+        self._policy = policy
+
+    def clear(self) -> None:
+        """Begin anew: what was refused so far were attempts of the gate, not of the researcher."""
+        self._latest.clear()
+        self._total = self._lost = 0
+        self._changed = True
 
     def add(self, word: Word) -> None:
         """Take in what is recorded; what wanted in is no refusal of the researcher's."""
@@ -128,7 +150,7 @@ class Refusals:
             self._lost += count
             self._changed = True
             return
-        if detail.get("direction") == "in":
+        if detail.get("direction") == "in" or is_canary(word.name) or _is_housekeeping(detail):
             return
         self._total += count
         self._changed = True
@@ -141,9 +163,9 @@ class Refusals:
             "port": detail.get("port"),
             "name": word.name,
             "layer": detail.get("layer", "network"),
-            "rule": detail.get("rule", _RULE),
-            "sentence": detail.get("sentence", _SENTENCE),
-            "todo": detail.get("todo", _TODO),
+            "rule": detail.get("rule", ""),
+            "sentence": detail.get("sentence", ""),
+            "todo": detail.get("todo", ""),
         }
         key = tuple(
             shown[each] for each in ("protocol", "address", "port", "name", "layer", "rule")
@@ -160,7 +182,7 @@ class Refusals:
         if not self._changed:
             return
         content = {
-            "refusals": list(self._latest.values()),
+            "refusals": [self._explained(each) for each in self._latest.values()],
             "lost": self._lost,
             "total": self._total,
         }
@@ -168,6 +190,20 @@ class Refusals:
         arriving.write_text(json.dumps(content))
         arriving.replace(self._path)
         self._changed = False
+
+    def _explained(self, shown: dict[str, Any]) -> dict[str, Any]:
+        if shown["rule"]:
+            return shown
+        # Of packets the kernel says where they wanted to go; why not is decided where all ask.
+        attempt = Connection(
+            protocol=shown["protocol"], address=shown["address"], port=shown["port"]
+        )
+        ruling = refused_packet(attempt, self._policy)
+        return shown | {
+            "rule": ruling.rule.value,
+            "sentence": ruling.sentence,
+            "todo": ruling.todo,
+        }
 
     def remove(self) -> None:
         """Take the list away; its pod is gone."""

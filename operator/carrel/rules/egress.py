@@ -160,6 +160,20 @@ def _connection(attempt: Connection, policy: EgressRules) -> Ruling:
         )
     if _is_here(address):
         return _allowed(EgressRule.LOOPBACK, f"{what} is inside the workspace.")
+    return _outside(what, policy)
+
+
+def refused_packet(attempt: Connection, policy: EgressRules) -> Ruling:
+    """Say why a packet was refused that the lock did refuse, as `decide` says it beforehand.
+
+    A packet may bear an address that means the workspace itself, or none that can be told.
+    """
+    ruling = decide(attempt, policy)
+    odd = ruling.outcome is Outcome.ALLOWED or ruling.rule is EgressRule.ADDRESS_NOT_VALID
+    return _outside(f"A packet ({visible(attempt.protocol)})", policy) if odd else ruling
+
+
+def _outside(what: str, policy: EgressRules) -> Ruling:
     if not policy.packages:
         return _refused(
             EgressRule.NOTHING_ALLOWED,
