@@ -11,6 +11,7 @@ from carrel.cluster.refs import JSON, POD
 from carrel.flows.clock import wait_until
 from carrel.kinds import EgressPolicy, Workspace
 from carrel.node.desk import Desk
+from carrel.node.handover import Handover, HandoverError
 from carrel.node.health import Health
 from carrel.node.policies import Policies
 from carrel.node.recollection import Memory, Recollection
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 
 WORKSPACE = KindRef.of(Workspace)
 EGRESS_POLICY = KindRef.of(EgressPolicy)
+_TIDY_SECONDS = 30.0
 _Place = tuple[str, str]
 
 
@@ -87,6 +89,7 @@ class Agent:
                 )
             )
             tasks.create_task(self._rule())
+            tasks.create_task(self._tidy())
 
     async def _recall(self) -> None:
         """Take up what the agent before us reported, so that a restart changes no report."""
@@ -174,10 +177,23 @@ class Agent:
             await wait_until(due, clock=self._site.clock, wake=self._wake)
             self._wake.clear()
 
+    async def _tidy(self) -> None:
+        """Have sockets forgotten whose pod went while no agent looked; they keep its network."""
+        handover = Handover(self._site.run_directory)
+        while True:
+            await asyncio.sleep(_TIDY_SECONDS)
+            try:
+                kept = {name.partition("/")[0] for name in await handover.names()}
+                for uid in kept - set(self._pods) - set(self._desks) if self._ready() else ():
+                    await handover.drop(f"{uid}/")
+            except HandoverError as error:
+                log.warning("not tidied", extra={"error": str(error)})
+
     def _ready(self) -> bool:
         """Tell whether everything that exists was heard: before, absence proves nothing."""
-        heard = self._synced >= {WORKSPACE.kind, POD.kind, NODE_REPORT.kind}
-        return heard and self._site.gateways.known
+        # Without the policies a running workspace would be told that nothing is open to it.
+        kinds = {WORKSPACE.kind, POD.kind, NODE_REPORT.kind, EGRESS_POLICY.kind}
+        return self._synced >= kinds and self._site.gateways.known
 
     def _tell_recalled(self) -> datetime | None:
         """Attend to what an agent before us knew of, until the API server answers."""

@@ -75,7 +75,10 @@ class Desk:
 
     def tell(self, pod: WatchedPod, ruling: Ruling, *, bound: Bound | None) -> None:
         """Take in what the API server says of the pod and what follows from it."""
-        self._bound = bound or self._bound
+        if bound is not None and bound != self._bound:
+            # What a grant may no longer reach is closed now, not at the next look.
+            self._bound, self._check_at = bound, 0.0
+            self._wake.set()
         if self._ruling.reason == _UNRECORDED:
             ruling = self._ruling  # it was ended, and does not come back
         if (pod, ruling) != (self._pod, self._ruling):
@@ -208,12 +211,12 @@ class Desk:
                 await self._freeze("Tampered")
             await self._look()
         else:
-            self._porter = asyncio.create_task(self._attend_gate(sandbox, found.digest))
+            self._porter = asyncio.create_task(self._attend_gate(sandbox, vigil, found.digest))
 
-    async def _attend_gate(self, sandbox: Sandbox, digest: str) -> None:
-        porter = Porter(self._pod.uid, sandbox, site=self._site, digest=digest)
+    async def _attend_gate(self, sandbox: Sandbox, vigil: Vigil, digest: str) -> None:
         try:
-            await porter.serve(self._decide)
+            await vigil.begin(self._binding())
+            await Porter(self._pod.uid, sandbox, site=self._site, digest=digest).serve(self._decide)
         except (OSError, NamespaceError) as error:
             # The pod fails at its gate's patience, and another is made.
             log.warning("gate not served", extra={"pod": self._pod.uid, "error": str(error)})
@@ -300,9 +303,8 @@ class Desk:
         if self._sandbox is None:
             return
         verdict = await self._sandbox.prove(self._site.targets)
-        gate = proven(verdict) if verdict.admit is Admit.YES else unproven(verdict)
-        self._say(replace(self._said, gate=gate))
         yes = verdict.admit is Admit.YES
+        self._say(replace(self._said, gate=proven(verdict) if yes else unproven(verdict)))
         await self._record(
             Activity.GATE_PROVEN if yes else Activity.GATE_REFUSED,
             reason="ProvenAgain" if yes else verdict.reason,

@@ -1,4 +1,4 @@
-"""The lock's side of recording: opens a pod's log, hands it over, and asks what became of it.
+"""The lock's side of recording: opens a pod's log and services, hands them over, asks for proof.
 
 The lock reads the kernel's counters and the recorder knows what it wrote; only together they
 show that nothing is missing. The lock never reads from the log itself.
@@ -9,6 +9,7 @@ import errno
 import logging
 import os
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from carrel.node.netns import NetworkNamespace
 from carrel.node.nflog import open_nflog
 from carrel.node.nft import NftError, Refused, read_counters, read_refused
 from carrel.node.recorder_desk import ASK
+from carrel.node.services import SERVICES, open_services, resolver_answers
 from carrel.render.nft import GROUP, WIRE_GROUP, WireLayer
 
 log = logging.getLogger(__name__)
@@ -26,6 +28,7 @@ log = logging.getLogger(__name__)
 _PATIENCE = 2.0
 _START_PATIENCE = 20.0
 _AGAIN = 0.1
+_ONE_ANSWER = 0.25
 _AT_ONCE = 500
 """Destinations told in one message."""
 
@@ -58,7 +61,7 @@ class Recording:
         self._ask = run_directory / ASK
         self._groups = (GROUP, WIRE_GROUP) if wire is WireLayer.PRESENT else (GROUP,)
         self._opened: dict[Kind, socket.socket] = {}
-        self._given: Binding | None = None
+        self._given: dict[Kind, Binding] = {}
 
     async def open(self) -> None:
         """Open the log, before the rules are loaded: then nothing is counted that is not logged.
@@ -76,7 +79,7 @@ class Recording:
         self._opened[Kind.NFLOG] = opened
 
     async def give(self, binding: Binding) -> None:
-        """Have everything kept that was opened; again when the holder or the binding is new.
+        """Have the log kept; again when the holder or the binding is new.
 
         Raises NotRecordedError while that cannot be done.
         """
@@ -86,15 +89,70 @@ class Recording:
                 await self.open()
                 if Kind.NFLOG not in self._opened:
                     raise NotRecordedError("the log is held by a process that does not record it")
-            for kind, opened in self._opened.items():
-                if binding != self._given or name_of(binding.pod_uid, kind) not in kept:
-                    await self._handover.put(kind, opened.fileno(), binding)
+            await self._hand(Kind.NFLOG, binding, kept)
         except HandoverError as error:
             raise NotRecordedError(str(error)) from error
-        self._given = binding
+
+    async def serve(self, binding: Binding) -> None:
+        """Open the loopback services and have them served, after `give`; again as `give` does.
+
+        One that somebody in the pod has taken meanwhile is left to them: only they see it. Raises
+        NotRecordedError when nothing can be handed over; what nobody serves does not stay open.
+        """
+        try:
+            kept = await self._handover.names()
+            missing = [kind for kind in SERVICES if not self._is_given(kind, binding, kept)]
+            if not missing:
+                return
+            unopened = [kind for kind in missing if kind not in self._opened]
+            self._opened |= await self._namespace.inside(lambda: open_services(unopened))
+            for kind in missing:
+                if kind in self._opened or name_of(binding.pod_uid, kind) in kept:
+                    await self._hand(kind, binding, kept)
+        except (HandoverError, OSError) as error:
+            self._close(SERVICES)
+            raise NotRecordedError(str(error)) from error
+
+    async def hand_over(self, binding: Binding) -> None:
+        """Have log and services kept. Raises NotRecordedError when nobody keeps them for 20 s."""
+        ends = asyncio.get_running_loop().time() + _START_PATIENCE
+        while True:
+            try:
+                await self.give(binding)
+                await self.serve(binding)
+            except NotRecordedError:
+                if asyncio.get_running_loop().time() >= ends:
+                    raise
+                await asyncio.sleep(_AGAIN)
+                continue
+            return
+
+    async def answered(self) -> bool:
+        """Wait until the services answer, at most 20 s; tell whether they do."""
+        ends = asyncio.get_running_loop().time() + _START_PATIENCE
+        while asyncio.get_running_loop().time() < ends:
+            if await self._namespace.inside(lambda: resolver_answers(seconds=_ONE_ANSWER)):
+                return True
+            await asyncio.sleep(_AGAIN)
+        return False
+
+    def _is_given(self, kind: Kind, binding: Binding, kept: frozenset[str]) -> bool:
+        return self._given.get(kind) == binding and name_of(binding.pod_uid, kind) in kept
+
+    async def _hand(self, kind: Kind, binding: Binding, kept: frozenset[str]) -> None:
+        if self._is_given(kind, binding, kept):
+            return
+        opened = self._opened.get(kind)
+        if opened is not None:
+            await self._handover.put(kind, opened.fileno(), binding)
+        else:
+            # A lock before us opened it: whose it is and what it may has to be told all the same.
+            await self._handover.bind(kind, binding)
+        self._given[kind] = binding
 
     async def take_back(self, pod_uid: str) -> None:
         """Have everything of the pod forgotten; its end is recorded by who recorded it."""
+        self._close(SERVICES)
         await self._take_back(f"{pod_uid}/")
 
     async def _take_back(self, prefix: str) -> None:
@@ -104,9 +162,9 @@ class Recording:
             log.warning("not taken back", extra={"sockets": prefix, "error": str(error)})
 
     async def close_services(self, pod_uid: str) -> None:
-        """Have the sockets of the loopback services forgotten; `give` gives them again."""
-        self._given = None
-        for kind in (Kind.DNS_UDP, Kind.DNS_TCP, Kind.MIRROR, Kind.DESK):
+        """Close the loopback services, so that they refuse at once; `serve` opens them again."""
+        self._close(SERVICES)
+        for kind in SERVICES:
             await self._take_back(name_of(pod_uid, kind))
 
     async def prove(self, binding: Binding, destinations: tuple[Destination, ...]) -> Reconciled:
@@ -118,7 +176,7 @@ class Recording:
         ends = asyncio.get_running_loop().time() + _START_PATIENCE
         while True:
             try:
-                await self.give(binding)
+                await self.hand_over(binding)
                 found = await self.reconcile(binding.pod_uid, destinations=destinations)
             except NotRecordedError:
                 if asyncio.get_running_loop().time() >= ends:
@@ -175,9 +233,13 @@ class Recording:
 
     def close(self) -> None:
         """Let go of our own copies; what was handed over is kept elsewhere."""
-        for opened in self._opened.values():
-            opened.close()
-        self._opened.clear()
+        self._close(list(self._opened))
+
+    def _close(self, kinds: Iterable[Kind]) -> None:
+        for kind in kinds:
+            self._given.pop(kind, None)
+            if kind in self._opened:
+                self._opened.pop(kind).close()
 
 
 def boot_id(path: Path = Path("/proc/sys/kernel/random/boot_id")) -> str:

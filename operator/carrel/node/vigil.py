@@ -56,6 +56,22 @@ class Vigil:
         """Open the log; before the rules are loaded."""
         await self._recording.open()
 
+    async def begin(self, binding: Binding | None) -> None:
+        """Have the log read and the services served, before the gate asks.
+
+        Waits for a recorder and a relay that are only starting. What is missing after that, the
+        canaries show.
+        """
+        if binding is None:
+            return
+        try:
+            await self._recording.hand_over(binding)
+        except NotRecordedError as error:
+            log.warning("not handed over", extra={"pod": binding.pod_uid, "error": str(error)})
+            return
+        if not await self._recording.answered():
+            log.warning("nobody serves the pod", extra={"pod": binding.pod_uid})
+
     async def admit(self, verdict: Verdict, binding: Binding | None) -> tuple[Verdict, int]:
         """Turn a proof of blocking into one of recording; return the number of its record."""
         if verdict.admit is not Admit.YES:
@@ -77,6 +93,8 @@ class Vigil:
             if now >= self._reconcile_at or self._failing_since is not None:
                 await self._recording.reconcile(binding.pod_uid)
                 self._reconcile_at = now + RECONCILE_SECONDS
+            # Last: what nobody records, nobody may be answered.
+            await self._recording.serve(binding)
         except NotRecordedError as error:
             log.warning("not recorded", extra={"pod": binding.pod_uid, "error": str(error)})
             if self._failing_since is None:
