@@ -61,7 +61,9 @@ async def serve(
         ticker=time.monotonic,
     )
     async with AsyncExitStack() as stack:
-        upstream = await stack.enter_async_context(Upstream(asked=asked))
+        upstream = await stack.enter_async_context(
+            Upstream(asked=asked, authorities=settings.mirror_authorities)
+        )
         stock = Stock(cache, upstream, settings=settings, clock=clock, registry=registry)
         stack.push_async_callback(stock.close)
         await stack.enter_async_context(

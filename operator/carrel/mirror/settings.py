@@ -73,6 +73,9 @@ class MirrorSettings(ProcessSettings):
     """Namespace of the platform."""
     mirror_upstreams: Annotated[tuple[UpstreamSettings, ...], Field(min_length=1, max_length=8)]
     """Indexes, as JSON."""
+    mirror_authorities: Path | None = None
+    """Certificates of the authorities that an index's must come from, PEM; the public ones where
+    none is given."""
     mirror_cache_dir: Path
     """Where pages and files are kept."""
     mirror_callers: Annotated[tuple[Username, ...], Field(min_length=1, max_length=4)]

@@ -1,12 +1,15 @@
 """Asking an index outside: always the same words, nobody's name, only hosts the site named."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import aiohttp
+import certifi
 from prometheus_client import Counter
 from yarl import URL
 
@@ -33,15 +36,17 @@ class UnknownProjectError(UpstreamError):
 class Upstream:
     """One client for all indexes; keeps no cookie and follows no proxy of the environment."""
 
-    def __init__(self, *, asked: Counter) -> None:
+    def __init__(self, *, asked: Counter, authorities: Path | None) -> None:
         self._asked = asked
+        # An image of the platform has no authorities of its own.
+        trusted = ssl.create_default_context(cafile=str(authorities or certifi.where()))
         self._session = aiohttp.ClientSession(
             headers=_HEADERS,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             auto_decompress=False,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=30.0),
-            connector=aiohttp.TCPConnector(limit=16, limit_per_host=8),
+            connector=aiohttp.TCPConnector(limit=16, limit_per_host=8, ssl=trusted),
         )
 
     async def __aenter__(self) -> Self:

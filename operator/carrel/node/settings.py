@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from carrel.kinds.resource import Label, ObjectName
 from carrel.rules.facts import HomeProvision
@@ -53,6 +53,8 @@ class Settings(BaseModel):
     """Where the relay keeps what grants have had from the mirror today."""
     mirror_url: str = ""
     """Base URL of the site's package mirror; empty where the site runs none."""
+    mirror_name: str = ""
+    """Name that the mirror's certificate must bear, where its URL has an address."""
     mirror_ca: Path | None = None
     """Certificates of the authority that the mirror's certificate must come from."""
     mirror_token: Path | None = None
@@ -85,6 +87,19 @@ class Settings(BaseModel):
                 f"CARREL_{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors()
             )
             raise SettingsError(f"settings_are_wrong: {wrong}") from error
+
+    @field_validator("mirror_url")
+    @classmethod
+    def _is_whole(cls, value: str) -> str:
+        if "$(" in value:
+            # The kubelet leaves a variable as it stands when it has not heard of the Service yet;
+            # whoever begins anew finds it.
+            raise ValueError(f"{value} names a Service that this node does not know yet")
+        scheme, _, place = value.partition("://")
+        host, _, port = place.rpartition(":")
+        # An address of a Service comes as it is, and IPv6 needs brackets (RFC 3986).
+        bare = ":" in host and not host.startswith("[")
+        return f"{scheme}://[{host}]:{port}" if bare else value
 
     def api_endpoint(self) -> tuple[str, int]:
         """Return address and port of the API server. Raises SettingsError if there is none."""

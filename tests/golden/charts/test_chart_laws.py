@@ -15,6 +15,7 @@ from carrel.ledgerd.cosigning import Place
 from carrel.ledgerd.identity import AUDIENCE
 from carrel.ledgerd.settings import Settings as LedgerSettings
 from carrel.mirror.settings import MirrorSettings
+from carrel.node.settings import Settings, SettingsError
 
 S = TypeVar("S", bound=ProcessSettings)
 
@@ -260,6 +261,27 @@ def test_the_gateway_reaches_workspaces_and_the_provider_alone(render: Render):
         if "from" not in rule
     }
     assert open_to_all == {"carrel-gateway"}
+
+
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [("10.96.0.7", "https://10.96.0.7:8443"), ("fd00::7", "https://[fd00::7]:8443")],
+)
+def test_the_relay_reads_where_the_mirror_is(
+    address: str, url: str, render: Callable[[str], Objects]
+):
+    """The kubelet fills in the Service's address; the pod looks no name up."""
+    (container,) = (one for name, one in _containers(render("everything")) if "relay" in name)
+    variable = "$(CARREL_MIRROR_SERVICE_HOST)"
+    told = {each["name"]: each.get("value", "carrel-system") for each in container["env"]}
+    assert variable in told["CARREL_MIRROR_URL"]
+    with pytest.raises(SettingsError, match="does not know yet"):
+        Settings.from_environment(told)
+    told["CARREL_MIRROR_URL"] = told["CARREL_MIRROR_URL"].replace(variable, address)
+    settings = Settings.from_environment(told)
+    assert (settings.mirror_url, settings.mirror_name) == (url, "carrel-mirror.carrel-system.svc")
+    mounted = {each["mountPath"] for each in container["volumeMounts"]}
+    assert {str(settings.mirror_ca.parent), str(settings.mirror_token.parent)} <= mounted
 
 
 def test_every_hook_has_the_rights_that_it_needs_when_it_runs(objects: Objects):

@@ -44,7 +44,10 @@ class Relay:
         self.telling = Telling(settings.run_dir, clock=clock)
         self._budgets = Budgets(settings.relay_dir, clock=clock)
         self._upstream = Upstream(
-            settings.mirror_url, authority=settings.mirror_ca, token=settings.mirror_token
+            settings.mirror_url,
+            authority=settings.mirror_ca,
+            token=settings.mirror_token,
+            name=settings.mirror_name,
         )
         self._serving: dict[tuple[str, Kind], asyncio.Task[None]] = {}
         self._resolvers: dict[tuple[str, Kind], Resolver] = {}

@@ -29,8 +29,11 @@ class UpstreamError(Exception):
 class Upstream:
     """The way to the site's mirror; none where the site runs none."""
 
-    def __init__(self, base: str, *, authority: Path | None, token: Path | None) -> None:
+    def __init__(
+        self, base: str, *, authority: Path | None, token: Path | None, name: str = ""
+    ) -> None:
         self._base = base.rstrip("/")
+        self._name = name or None
         self._authority = authority
         self._token = token
         self._context: tuple[float, ssl.SSLContext] | None = None
@@ -57,6 +60,7 @@ class Upstream:
                 headers={"Accept": accept, "Accept-Encoding": "identity", **self._authorization()},
                 allow_redirects=False,
                 ssl=self._trust(),
+                server_hostname=self._name,
             ) as response:
                 if response.status == 404:
                     yield None
