@@ -14,7 +14,7 @@ from carrel.kinds.egress import EgressAllowance, EgressPolicySpec, PackageList
 from carrel.ledger import Keyring, Sealed
 from carrel.node import nft
 from carrel.node.gate import ADMITTED
-from carrel.node.handover import Handover, HandoverError, Kind
+from carrel.node.handover import Handover
 from carrel.node.holder import Holder
 from carrel.node.netns import NetworkNamespace
 from carrel.node.nft import lock_of
@@ -247,9 +247,3 @@ async def test_a_port_that_somebody_took_while_it_was_free_is_left_to_them(
             assert (await vigil.look(BINDING, now=1_000.0)).order is None
             assert await knock(place) == SERVED
             vigil.close()
-
-
-async def test_nothing_is_bound_that_was_not_put(tmp_path: Path) -> None:
-    async with recording(tmp_path):
-        with pytest.raises(HandoverError, match="nothing_is_kept"):
-            await Handover(tmp_path / "run").bind(Kind.DESK, BINDING)

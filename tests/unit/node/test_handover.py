@@ -100,6 +100,36 @@ async def test_a_new_holder_is_told_apart_only_by_what_differs(tmp_path: Path) -
             await watching.aclose()
 
 
+async def test_a_new_binding_is_told_with_the_socket_that_is_kept(tmp_path: Path) -> None:
+    mine, other = socket.socketpair()
+    changed = replace(BINDING, egress_policy_spec="{}")
+    with mine, other:
+        async with holder(tmp_path) as handover:
+            await handover.put(Kind.MIRROR, other.fileno(), BINDING)
+            watching = handover.watch()
+            first = await anext(watching)
+            assert isinstance(first, Handed)
+            assert await anext(watching) == Synced()
+            # The same again is no news: nobody who is being served should notice.
+            await handover.bind(Kind.MIRROR, BINDING)
+            await handover.bind(Kind.MIRROR, changed)
+            told = await anext(watching)
+            assert isinstance(told, Handed)
+            assert (told.kind, told.binding) == (Kind.MIRROR, changed)
+            assert first.descriptor is not None
+            assert told.descriptor is not None
+            assert os.path.sameopenfile(first.descriptor, told.descriptor)
+            os.close(first.descriptor)
+            os.close(told.descriptor)
+            await watching.aclose()
+
+
+async def test_nothing_is_bound_that_was_not_put(tmp_path: Path) -> None:
+    async with holder(tmp_path) as handover:
+        with pytest.raises(HandoverError, match="nothing_is_kept"):
+            await handover.bind(Kind.DESK, BINDING)
+
+
 async def test_without_a_holder_giving_fails_and_says_where(tmp_path: Path) -> None:
     with pytest.raises(HandoverError, match=r"nobody_answers.*holder"):
         await Handover(tmp_path).drop("0a-1/")
