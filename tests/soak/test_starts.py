@@ -1,21 +1,30 @@
-"""A thousand starts with a program that reaches out from its first instruction."""
+"""Ten thousand starts with a program that reaches out from its first instruction."""
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from support.ground import ground
-from support.starts import start_in_a_row
+from support.racing import race
 
 pytestmark = pytest.mark.root
 
-STARTS = 1_000
+STARTS = int(os.environ.get("CARREL_RACING_STARTS", "10000"))
+CONTROL_EVERY = 250
 
 
-async def test_no_packet_gets_out_of_a_thousand_starts(tmp_path: Path) -> None:
-    with ground() as place:
-        starts = await start_in_a_row(place, tmp_path, count=STARTS)
-    assert (starts.count, starts.leaked) == (STARTS, 0)
+async def test_no_packet_gets_out_of_ten_thousand_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def progress(line: str) -> None:
+        with capsys.disabled():
+            print(line, file=sys.stderr, flush=True)
+
+    starts = await race(
+        tmp_path, count=STARTS, lanes=2, control_every=CONTROL_EVERY, seed=1, progress=progress
+    )
+    assert (starts.count, starts.admitted, starts.leaked) == (STARTS, STARTS, 0)
+    assert starts.controls == starts.controls_through == STARTS // CONTROL_EVERY
     # Latency is a figure, not a verdict: machines are noisy.
-    p50, p99 = (starts.percentile(share) for share in (50, 99))
-    print(f"work of the agent per start: p50 {p50:.0f} ms, p99 {p99:.0f} ms")
+    progress(f"agent's work: p50 {starts.percentile(50):.0f} ms, p99 {starts.percentile(99):.0f}")

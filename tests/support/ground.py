@@ -166,18 +166,25 @@ def ground() -> Iterator[Ground]:
         pod.run("sysctl", "-qw", "net.ipv4.ping_group_range=0 2147483647")
         for address in (*OUTSIDE, OUTSIDE_6):
             internet.run("ip", "addr", "add", address, "dev", "lo")
-        internet.run("nft", "-f", "-", text=_COUNT)
-        with subprocess.Popen(
-            internet.enter(sys.executable, "-c", _ANSWER), stdout=subprocess.PIPE, text=True
-        ) as server:
-            assert server.stdout
-            assert server.stdout.readline() == "ready\n"
-            try:
-                # IPv6 answers only once both ends know each other, up to a second later.
-                pod.python(_KNOCK)
-                yield Ground(pod, internet)
-            finally:
-                server.kill()
+        with far_side(internet):
+            # IPv6 answers only once both ends know each other, up to a second later.
+            pod.python(_KNOCK)
+            yield Ground(pod, internet)
+
+
+@contextmanager
+def far_side(internet: Space) -> Iterator[None]:
+    """Count what arrives at `eth0` of a namespace, and answer it."""
+    internet.run("nft", "-f", "-", text=_COUNT)
+    with subprocess.Popen(
+        internet.enter(sys.executable, "-c", _ANSWER), stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout
+        assert server.stdout.readline() == "ready\n"
+        try:
+            yield
+        finally:
+            server.kill()
 
 
 @dataclass
@@ -223,13 +230,17 @@ class Pod:
         )
 
 
+def freezer() -> Path:
+    """Return the root of the cgroups in which processes can be stopped."""
+    found = CGROUP / "freezer"
+    return found if found.is_dir() else CGROUP
+
+
 @contextmanager
 def pod(on: Ground) -> Iterator[Pod]:
     """Make a pod: a cgroup named after its UID, and the sandbox's first process."""
     uid = str(uuid.uuid4())
-    freezer = CGROUP / "freezer"
-    base = freezer if freezer.is_dir() else CGROUP
-    directory = base / "carrel-test" / f"pod{uid}"
+    directory = freezer() / "carrel-test" / f"pod{uid}"
     directory.mkdir(parents=True)
     made = Pod(on, uid, directory)
     try:

@@ -54,16 +54,18 @@ class Stand:
     clock: FixedClock
     directory: Path
 
-    async def open_workspace(self, *, expires: timedelta = timedelta(hours=1)) -> None:
+    async def open_workspace(
+        self, *, expires: timedelta = timedelta(hours=1), name: str = NAME
+    ) -> None:
         """Say that a workspace is in force on this node."""
         await self.cluster.create(
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAME}}
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
         )
         await self.cluster.create(
             {
                 "apiVersion": "carrel.dev/v1alpha1",
                 "kind": "Workspace",
-                "metadata": {"name": NAME, "namespace": NAME},
+                "metadata": {"name": name, "namespace": name},
                 "spec": {
                     "grant": {"name": "stroke", "uid": "grant-1"},
                     "admission": "Open",
@@ -78,14 +80,14 @@ class Stand:
         closed = {"spec": {"admission": "Closed"}}
         await self.cluster.patch(Ref(WORKSPACE, NAME, NAME), closed, manager="test")
 
-    async def bind(self, pod: Pod, *, gate: str = "Ahead") -> None:
+    async def bind(self, pod: Pod, *, gate: str = "Ahead", name: str = NAME) -> None:
         """Say that a pod was bound to this node."""
         labels = {
             "carrel.dev/role": "workspace",
-            "carrel.dev/workspace": NAME,
+            "carrel.dev/workspace": name,
             "carrel.dev/grant-uid": "grant-1",
         }
-        metadata = {"name": "desk", "namespace": NAME, "labels": labels}
+        metadata = {"name": "desk", "namespace": name, "labels": labels}
         raw: JSON = {
             "apiVersion": "v1",
             "kind": "Pod",
@@ -93,16 +95,16 @@ class Stand:
             "spec": {"nodeName": NODE},
         }
         await self.cluster.create(raw)
-        ref = Ref(POD, "desk", NAME)
+        ref = Ref(POD, "desk", name)
         self.cluster.objects[ref]["metadata"]["uid"] = pod.uid
         passed = {"name": "lock-gate", "state": {"terminated": {"exitCode": 0}}}
         self.cluster.set_status(
             ref, {"initContainerStatuses": [passed] if gate == "Passed" else []}
         )
 
-    async def unbind(self) -> None:
+    async def unbind(self, *, name: str = NAME) -> None:
         """Say that the pod is gone."""
-        ref = Ref(POD, "desk", NAME)
+        ref = Ref(POD, "desk", name)
         await self.cluster.delete(ref, grace=1)
         self.cluster.end_pod(ref)
 

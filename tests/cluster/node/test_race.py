@@ -1,23 +1,20 @@
-"""Programs that reach out from their first instruction: a small count; tests/soak has 1,000."""
+"""Programs that reach out from their first instruction: a small count; tests/soak has 10,000."""
 
 from pathlib import Path
 
 import pytest
 
-from support.attempts import ATTEMPTS
-from support.ground import ground
-from support.starts import start_in_a_row
+from support.racing import race
 
 pytestmark = pytest.mark.root
 
-STARTS = 20
+STARTS, CONTROL_EVERY = 40, 10
 
 
-async def test_no_packet_gets_out_of_starts_in_a_row(tmp_path: Path) -> None:
-    with ground() as place:
-        before = place.arrived()
-        assert place.pod.python(ATTEMPTS["tcp"]) == "through"
-        assert place.arrived() > before
-        starts = await start_in_a_row(place, tmp_path, count=STARTS)
-        assert (starts.count, starts.leaked) == (STARTS, 0)
-        assert len(starts.milliseconds) == STARTS
+async def test_no_packet_gets_out_of_starts_that_race(tmp_path: Path) -> None:
+    starts = await race(
+        tmp_path, count=STARTS, lanes=2, control_every=CONTROL_EVERY, seed=1, progress=print
+    )
+    assert (starts.count, starts.admitted, starts.leaked) == (STARTS, STARTS, 0)
+    assert starts.controls == starts.controls_through == STARTS // CONTROL_EVERY
+    assert len(starts.milliseconds) == STARTS
