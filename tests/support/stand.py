@@ -2,8 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, timedelta
 from pathlib import Path
@@ -11,6 +14,7 @@ from pathlib import Path
 from carrel.cluster import JSON, Ref
 from carrel.cluster.refs import POD
 from carrel.flows.clock import FixedClock, SystemClock
+from carrel.kinds.grant import OnRecorderLoss
 from carrel.kinds.node_report import NodeReportStatus
 from carrel.kinds.resource import Condition
 from carrel.ledger import Activity, Chain, Keyring, open_chain
@@ -55,7 +59,11 @@ class Stand:
     directory: Path
 
     async def open_workspace(
-        self, *, expires: timedelta = timedelta(hours=1), name: str = NAME
+        self,
+        *,
+        expires: timedelta = timedelta(hours=1),
+        name: str = NAME,
+        on_recorder_loss: OnRecorderLoss = OnRecorderLoss.CLOSE_EGRESS,
     ) -> None:
         """Say that a workspace is in force on this node."""
         await self.cluster.create(
@@ -71,6 +79,7 @@ class Stand:
                     "admission": "Open",
                     "expires": (self.clock.now() + expires).isoformat(),
                     "nodes": [NODE],
+                    "onRecorderLoss": on_recorder_loss.value,
                 },
             }
         )
@@ -108,25 +117,28 @@ class Stand:
         await self.cluster.delete(ref, grace=1)
         self.cluster.end_pod(ref)
 
-    def status(self) -> NodeReportStatus | None:
+    def status(self, *, name: str = NAME) -> NodeReportStatus | None:
         """Return what the agent said of the workspace."""
-        raw = self.cluster.objects[Ref(WORKSPACE, NAME, NAME)]
-        return self.site.reporter.known(Identity(NAME, NAME, raw["metadata"]["uid"]))
+        raw = self.cluster.objects[Ref(WORKSPACE, name, name)]
+        return self.site.reporter.known(Identity(name, name, raw["metadata"]["uid"]))
 
-    def condition(self, kind: str) -> Condition | None:
+    def condition(self, kind: str, *, name: str = NAME) -> Condition | None:
         """Return one condition that the agent said."""
-        status = self.status()
+        status = self.status(name=name)
         return find(status.conditions, kind) if status else None
 
-    async def reason(self, kind: str, *reasons: str, seconds: float = 20) -> str:
+    async def reason(self, kind: str, *reasons: str, seconds: float = 20, name: str = NAME) -> str:
         """Wait until a condition gives one of these reasons, and return it."""
 
         def said() -> bool:
-            found = self.condition(kind)
+            found = self.condition(kind, name=name)
             return found is not None and found.reason in reasons
 
-        await until(said, seconds=seconds, what=lambda: f"{kind} in {reasons}: {self.status()}")
-        found = self.condition(kind)
+        def what() -> str:
+            return f"{kind} in {reasons}: {self.status(name=name)}"
+
+        await until(said, seconds=seconds, what=what)
+        found = self.condition(kind, name=name)
         return found.reason if found else ""
 
     def recorded(self) -> list[str]:
@@ -171,6 +183,15 @@ async def until(
 @asynccontextmanager
 async def stand(directory: Path, *, cluster: FakeCluster | None = None) -> AsyncIterator[Stand]:
     """Run an agent; leaving ends it as SIGKILL would, without any good-bye to the kernel."""
+    async with recording(directory), lock_alone(directory, cluster=cluster) as made:
+        yield made
+
+
+@asynccontextmanager
+async def lock_alone(
+    directory: Path, *, cluster: FakeCluster | None = None
+) -> AsyncIterator[Stand]:
+    """Run a lock beside a holder and a recorder, or without them."""
     clock = FixedClock(SystemClock().now().astimezone(UTC))
     cluster = cluster or FakeCluster(now=clock.now)
     health = Health()
@@ -195,25 +216,51 @@ async def stand(directory: Path, *, cluster: FakeCluster | None = None) -> Async
         )
         memory = Memory(directory / "known.json")
         agent = Agent(cluster, site=site, health=health, memory=memory)
-        async with recording(directory):
-            running = asyncio.create_task(agent.run())
-            try:
-                yield Stand(cluster, agent, site, chain, clock, directory)
-            finally:
-                running.cancel()
-                await asyncio.gather(running, return_exceptions=True)
+        running = asyncio.create_task(agent.run())
+        try:
+            yield Stand(cluster, agent, site, chain, clock, directory)
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
 
 
 @asynccontextmanager
 async def recording(directory: Path) -> AsyncIterator[Recorder]:
     """Run a holder, a recorder and a relay; leaving ends them without any good-bye."""
     run = directory / "run"
-    run.mkdir(exist_ok=True)
-    holder = asyncio.create_task(Holder(run).run())
-    async with recorder(directory) as made, relay(run):
+    async with holding(run), recorder(directory) as made, relay(run):
         yield made
-    holder.cancel()
-    await asyncio.gather(holder, return_exceptions=True)
+
+
+@asynccontextmanager
+async def holding(run: Path) -> AsyncIterator[None]:
+    """Run a holder alone."""
+    run.mkdir(exist_ok=True)
+    running = asyncio.create_task(Holder(run).run())
+    await asyncio.sleep(0)
+    try:
+        yield
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+@contextmanager
+def recorder_process(directory: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the recorder as a container would."""
+    settings = {
+        "CARREL_NODE_NAME": NODE,
+        "CARREL_LEDGER_DIR": str(directory / "recorder"),
+        "CARREL_RUN_DIR": str(directory / "run"),
+        "CARREL_KEYS_DIR": str(directory / "keys"),
+        "CARREL_METRICS_PORT": "18469",
+    }
+    command = [sys.executable, "-m", "carrel.node", "recorder"]
+    with subprocess.Popen(command, env=os.environ | settings, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @asynccontextmanager

@@ -63,6 +63,7 @@ class Activity(StrEnum):
     RECORDER_BOUND = "RecorderBound"
     RECORDER_UNBOUND = "RecorderUnbound"
     RECORDER_FAILED = "RecorderFailed"
+    RECORDER_RETURNED = "RecorderReturned"
     WORKSPACE_FROZEN = "WorkspaceFrozen"
     CGROUP_EMPTIED = "CgroupEmptied"
 

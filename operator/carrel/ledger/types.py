@@ -237,6 +237,13 @@ TYPES: Mapping[Activity, RecordType] = {
         outcome=_NO,
         fields=("reason", "message", "order"),
     ),
+    Activity.RECORDER_RETURNED: RecordType(
+        "A workspace's refusals are recorded again, and compared with what was counted meanwhile.",
+        _AFTER,
+        _APP,
+        OTHER,
+        fields=("reason", "message", "order"),
+    ),
     Activity.WORKSPACE_FROZEN: RecordType(
         "A workspace's processes were stopped where they stood.",
         _STOP,

@@ -279,6 +279,8 @@ class Desk:
             return
         look = await self._vigil.look(self._binding(), now=asyncio.get_running_loop().time())
         self._say(replace(self._said, recorded=look.recorded))
+        if (turned := look.turned) is not None:
+            await self._record(turned.activity, **turned.detail())
         if look.order is None:
             return
         await self._vigil.close_services(self._pod.uid)
@@ -333,10 +335,8 @@ class Desk:
         if self._porter is not None:
             self._porter.cancel()
             self._porter = None
-        if self._sandbox is None and self._processes:
-            namespace = self._find()
-            if namespace is not None:
-                self._sandbox = Sandbox(namespace, site=self._site)
+        if self._sandbox is None and self._processes and (namespace := self._find()) is not None:
+            self._sandbox = Sandbox(namespace, site=self._site)
         if self._sandbox is None or self._said.closed:
             return
         try:

@@ -19,7 +19,7 @@ from carrel.node.handover import Binding, Handover, Kind, Synced
 from carrel.node.health import Health
 from carrel.node.past import Memories
 from carrel.node.process import open_own_chain, until_stopped
-from carrel.node.recorder_desk import RecorderDesk, RelayEar
+from carrel.node.recorder_desk import ASK, TELL, RecorderDesk, RelayEar
 from carrel.node.settings import Settings
 from carrel.node.telling import Refusals, event
 
@@ -28,6 +28,10 @@ log = logging.getLogger(__name__)
 PROCESS = "node-recorder"
 _WINDOW = 1.0
 _REMEMBERED = 64
+
+
+class NameGoneError(Exception):
+    """A socket's name was taken away, so that nobody finds it any more."""
 
 
 class Recorder:
@@ -63,12 +67,24 @@ class Recorder:
                 tasks.create_task(self._tell())
                 tasks.create_task(desk.run())
                 tasks.create_task(self._ear.run(after=self._synced))
+                tasks.create_task(self._guard_names())
         finally:
             for bound in self.bound.values():
                 bound.close()
 
     def _find(self, pod_uid: str) -> Bound | None:
         return self.bound.get(pod_uid) or self._ended.get(pod_uid)
+
+    async def _guard_names(self) -> None:
+        """End once a name is gone that was there: a recorder that begins anew takes it again."""
+        seen: set[Path] = set()
+        while True:
+            there = {path for name in (ASK, TELL) if (path := self._run_directory / name).exists()}
+            if seen - there:
+                gone = ", ".join(sorted(path.name for path in seen - there))
+                raise NameGoneError(f"name_is_gone: {gone}; the recorder ends to take it again")
+            seen = there
+            await asyncio.sleep(_WINDOW)
 
     async def _follow(self) -> None:
         async for told in Handover(self._run_directory).watch():

@@ -188,6 +188,13 @@ class Recording:
                 raise NotRecordedError(f"there is no record of the canary to {missing}")
             return found
 
+    async def attend(self, pod_uid: str) -> None:
+        """Ask whether the pod is recorded at this moment. Raises NotRecordedError when not."""
+        try:
+            await self._question(pod_uid, {"op": "mark"})
+        except HandoverError as error:
+            raise NotRecordedError(str(error)) from error
+
     async def reconcile(
         self, pod_uid: str, *, destinations: tuple[Destination, ...] = ()
     ) -> Reconciled:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from carrel.kinds.grant import OnRecorderLoss
 from carrel.kinds.resource import Condition, ConditionStatus
+from carrel.ledger import Activity
 from carrel.node.handover import Binding
 from carrel.node.netns import NetworkNamespace
 from carrel.node.proof import Admit, Verdict, exact_destinations
@@ -23,12 +24,29 @@ is back within seconds, and the log keeps what comes meanwhile."""
 
 
 @dataclass(frozen=True)
+class Turn:
+    """Recording was given up for lost, or is back: each is recorded once."""
+
+    activity: Activity
+    condition: Condition
+    order: OnRecorderLoss
+    """What the grant says of a loss."""
+
+    def detail(self) -> dict[str, str]:
+        """Return what the record says."""
+        said = self.condition
+        return {"reason": said.reason, "message": said.message, "order": self.order.value}
+
+
+@dataclass(frozen=True)
 class Look:
     """What a look at the recording showed."""
 
     recorded: Condition
     order: OnRecorderLoss | None = None
     """What is to be done now; None while it is recorded, or may soon be again."""
+    turned: Turn | None = None
+    """What is to be recorded of this look."""
 
 
 def recorded() -> Condition:
@@ -50,6 +68,7 @@ class Vigil:
     ) -> None:
         self._recording = Recording(namespace, run_directory=run_directory, wire=wire)
         self._failing_since: float | None = None
+        self._followed: OnRecorderLoss | None = None
         self._reconcile_at = 0.0
 
     async def open(self) -> None:
@@ -85,7 +104,11 @@ class Vigil:
         return verdict, found.sequence
 
     async def look(self, binding: Binding | None, *, now: float) -> Look:
-        """See whether refused packets are recorded; compares with the kernel once a minute."""
+        """See whether refused packets are recorded; compares with the kernel once a minute.
+
+        In between the recorder is only asked whether it is there and can write: a loss must not
+        wait for the next comparison to be seen.
+        """
         if binding is None:
             return Look(not_recorded("Nobody knows whose pod this is"))
         try:
@@ -93,16 +116,28 @@ class Vigil:
             if now >= self._reconcile_at or self._failing_since is not None:
                 await self._recording.reconcile(binding.pod_uid)
                 self._reconcile_at = now + RECONCILE_SECONDS
+            else:
+                await self._recording.attend(binding.pod_uid)
             # Last: what nobody records, nobody may be answered.
             await self._recording.serve(binding)
         except NotRecordedError as error:
             log.warning("not recorded", extra={"pod": binding.pod_uid, "error": str(error)})
-            if self._failing_since is None:
-                self._failing_since = now
-            late = now - self._failing_since >= GRACE_SECONDS
-            return Look(not_recorded(str(error)), binding.on_recorder_loss if late else None)
+            return self._lost(not_recorded(str(error)), binding.on_recorder_loss, now=now)
         self._failing_since = None
-        return Look(recorded())
+        return Look(recorded(), turned=self._returned())
+
+    def _lost(self, said: Condition, order: OnRecorderLoss, *, now: float) -> Look:
+        if self._failing_since is None:
+            self._failing_since = now
+        if now - self._failing_since < GRACE_SECONDS:
+            return Look(said)
+        turned = Turn(Activity.RECORDER_FAILED, said, order) if self._followed != order else None
+        self._followed = order
+        return Look(said, order, turned)
+
+    def _returned(self) -> Turn | None:
+        followed, self._followed = self._followed, None
+        return Turn(Activity.RECORDER_RETURNED, recorded(), followed) if followed else None
 
     async def close_services(self, pod_uid: str) -> None:
         """Take the loopback services away: nothing is answered that cannot be recorded."""

@@ -4,11 +4,9 @@ import asyncio
 import json
 import os
 import random
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +16,6 @@ from carrel.cluster import JSON
 from carrel.ledger import Keyring, Sealed, verify
 from carrel.node import nft
 from carrel.node.account import Outcome
-from carrel.node.holder import Holder
 from carrel.node.netns import NetworkNamespace
 from carrel.node.nft import lock_of
 from carrel.node.recording import Recording
@@ -26,7 +23,8 @@ from carrel.render.nft import Counts, WireLayer
 from support.attempts import ATTEMPTS
 from support.ground import Ground, ground
 from support.loopback import STROKE
-from support.stand import recorder, recording, said
+from support.stand import holding, recorder, recorder_process, recording, said
+from support.sums import reconciled
 
 pytestmark = pytest.mark.root
 
@@ -93,24 +91,6 @@ async def exact(log: Recording) -> None:
         if await settled(log) is Outcome.EXACT:
             return
     raise AssertionError("it never became exact")
-
-
-def reconciled(records: list[JSON]) -> int:
-    """Check each comparison against the records before it; return what the last one counted."""
-    told_so_far = last = 0
-    for record in records:
-        detail = record["detail"]
-        if record["activity"] in ("TrafficDenied", "TrafficLost"):
-            told_so_far += detail["count"]
-        elif record["activity"] == "CountsReconciled":
-            counted = detail["counted"] + detail["wireCounted"]
-            assert told_so_far == detail["recorded"] + detail["lost"] + (
-                detail["wireRecorded"] + detail["wireLost"]
-            )
-            if detail["outcome"] in ("Exact", "Lost"):
-                assert told_so_far == counted
-            last = counted
-    return last
 
 
 def told(directory: Path) -> list[JSON]:
@@ -186,7 +166,6 @@ async def test_recorders_that_are_killed_in_a_flood_lose_nothing_unknown(
     place: Ground, tmp_path: Path
 ) -> None:
     moments = random.Random(4)  # noqa: S311 - chooses moments, not secrets
-    (tmp_path / "run").mkdir()
     async with holding(tmp_path / "run"), locked(place, tmp_path) as log:
         for _ in range(KILLS):
             sending = asyncio.create_task(send(place, "ports", 20_000))
@@ -205,7 +184,6 @@ async def test_recorders_that_are_killed_in_a_flood_lose_nothing_unknown(
 
 
 async def test_a_holder_that_is_replaced_costs_no_count(place: Ground, tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
     async with locked_later(tmp_path, place) as log, recorder(tmp_path):
         async with holding(tmp_path / "run"):
             await log.give(BINDING)
@@ -216,36 +194,6 @@ async def test_a_holder_that_is_replaced_costs_no_count(place: Ground, tmp_path:
             await send(place, "flood", 100)
             await exact(log)
         assert reconciled(told(tmp_path)) >= 200
-
-
-@contextmanager
-def recorder_process(directory: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the recorder as a container would."""
-    settings = {
-        "CARREL_NODE_NAME": "node-1",
-        "CARREL_LEDGER_DIR": str(directory / "recorder"),
-        "CARREL_RUN_DIR": str(directory / "run"),
-        "CARREL_KEYS_DIR": str(directory / "keys"),
-        "CARREL_METRICS_PORT": "18469",
-    }
-    command = [sys.executable, "-m", "carrel.node", "recorder"]
-    with subprocess.Popen(command, env=os.environ | settings, stderr=subprocess.DEVNULL) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-@asynccontextmanager
-async def holding(run: Path) -> AsyncIterator[None]:
-    """Run a holder alone."""
-    running = asyncio.create_task(Holder(run).run())
-    await asyncio.sleep(0)
-    try:
-        yield
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
 
 
 @asynccontextmanager

@@ -1,0 +1,24 @@
+"""What the records of one pod add up to."""
+
+from carrel.cluster import JSON
+
+
+def reconciled(records: list[JSON]) -> int:
+    """Check each comparison against the records before it; return what the last one counted.
+
+    `records` are those of one pod, in order.
+    """
+    told_so_far = last = 0
+    for record in records:
+        detail = record["detail"]
+        if record["activity"] in ("TrafficDenied", "TrafficLost"):
+            told_so_far += detail["count"]
+        elif record["activity"] == "CountsReconciled":
+            counted = detail["counted"] + detail["wireCounted"]
+            assert told_so_far == detail["recorded"] + detail["lost"] + (
+                detail["wireRecorded"] + detail["wireLost"]
+            )
+            if detail["outcome"] in ("Exact", "Lost"):
+                assert told_so_far == counted
+            last = counted
+    return last
