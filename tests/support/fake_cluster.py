@@ -167,6 +167,15 @@ class FakeCluster(Cluster):
     async def whoami(self, *, deadline: Deadline | None = None) -> str:
         return "oidc:demo-grant-admin"
 
+    def bring(self, obj: JSON) -> None:
+        """Hold an object as it is, with a UID of the caller's and a status."""
+        ref = ref_of(obj)
+        assert ref not in self.objects
+        number = next(self._versions)
+        known = {"resourceVersion": str(number), "generation": 1}
+        self.objects[ref] = _copied({**obj, "metadata": known | obj["metadata"]})
+        self._tell(ChangeType.ADDED, ref)
+
     def set_status(self, ref: Ref, status: JSON) -> None:
         """Write a status as somebody else would."""
         self._store(ref, {**self.objects[ref], "status": status}, call=f"status {ref}")

@@ -96,19 +96,16 @@ class Stand:
             "carrel.dev/workspace": name,
             "carrel.dev/grant-uid": "grant-1",
         }
-        metadata = {"name": "desk", "namespace": name, "labels": labels}
-        raw: JSON = {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": metadata,
-            "spec": {"nodeName": NODE},
-        }
-        await self.cluster.create(raw)
-        ref = Ref(POD, "desk", name)
-        self.cluster.objects[ref]["metadata"]["uid"] = pod.uid
+        metadata = {"name": "desk", "namespace": name, "uid": pod.uid, "labels": labels}
         passed = {"name": "lock-gate", "state": {"terminated": {"exitCode": 0}}}
-        self.cluster.set_status(
-            ref, {"initContainerStatuses": [passed] if gate == "Passed" else []}
+        self.cluster.bring(
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": metadata,
+                "spec": {"nodeName": NODE},
+                "status": {"initContainerStatuses": [passed] if gate == "Passed" else []},
+            }
         )
 
     async def unbind(self, *, name: str = NAME) -> None:

@@ -14,7 +14,7 @@ def reconciled(records: list[JSON]) -> int:
         if record["activity"] in ("TrafficDenied", "TrafficLost"):
             told_so_far += detail["count"]
         elif record["activity"] == "CountsReconciled":
-            counted = detail["counted"] + detail["wireCounted"]
+            counted = sum(detail[key] for key in ("counted", "base", "wireCounted", "wireBase"))
             assert told_so_far == detail["recorded"] + detail["lost"] + (
                 detail["wireRecorded"] + detail["wireLost"]
             )

@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 WORKSPACE = KindRef.of(Workspace)
 EGRESS_POLICY = KindRef.of(EgressPolicy)
 _TIDY_SECONDS = 30.0
+_KEEP_SECONDS = 0.1
 _Place = tuple[str, str]
 
 
@@ -90,6 +91,7 @@ class Agent:
             )
             tasks.create_task(self._rule())
             tasks.create_task(self._tidy())
+            tasks.create_task(self._keep_digests())
 
     async def _recall(self) -> None:
         """Take up what the agent before us reported, so that a restart changes no report."""
@@ -215,6 +217,14 @@ class Agent:
         self._digests = {uid: self._digests[uid] for uid in self._pods if uid in self._digests}
         gateways = self._site.gateways.addresses
         self._memory.keep(Recollection(workspaces, pods, self._digests, gateways))
+
+    async def _keep_digests(self) -> None:
+        """Keep what was loaded as soon as it was: a lock that nobody remembers looks changed."""
+        while True:
+            await asyncio.sleep(_KEEP_SECONDS)
+            loaded = {uid: desk.digest for uid, desk in self._desks.items() if desk.digest}
+            if self._ready() and not loaded.items() <= self._digests.items():
+                self._keep()
 
     def _tell_all(self) -> datetime | None:
         """Tell every desk what holds now; return when that changes by itself."""

@@ -105,9 +105,11 @@ class Sandbox:
     async def load(self, *, was_locked: bool, remembered: Digest | None = None) -> Loaded:
         """Bring the lock into force, whatever is there now, and read it back.
 
-        A lock that is as an agent of another version loaded it (`remembered`) is replaced, but
-        nobody tampered with it. Raises LockError when the kernel does not hold exactly that lock
-        afterwards.
+        A lock that is as an agent loaded it is replaced when other gateways are let in, or when
+        this agent is of another version than the one that loaded it (`remembered`). Nobody
+        tampered with it, and its counters go on: what they counted while no agent was there is
+        in no record yet. Raises LockError when the kernel does not hold exactly that
+        lock afterwards.
         """
         try:
             lock = await self._wanted()
@@ -116,9 +118,11 @@ class Sandbox:
             if present == expected:
                 self._in_force = lock
                 return Loaded(expected, tampered=False, lost=0)
-            counts = await self._counts(lock, present)
-            lost = await self._count() if was_locked and counts is Counts.FRESH else 0
-            await nft.load(self.namespace, lock, counts=counts)
+            if await self._is_ours(present, remembered) and await self._replace(lock):
+                self._in_force = lock
+                return Loaded(expected, tampered=False, lost=0)
+            lost = await self._count() if was_locked else 0
+            await nft.load(self.namespace, lock, counts=Counts.FRESH)
             found = await nft.loaded_digest(self.namespace)
         except (NftError, OSError) as error:
             raise LockError(str(error)) from error
@@ -129,6 +133,14 @@ class Sandbox:
         self._carried += lost
         tampered = was_locked and (present is None or present != remembered)
         return Loaded(expected, tampered=tampered, lost=lost)
+
+    async def _replace(self, lock: Lock) -> bool:
+        """Replace rules and keep counters; False where the two versions do not go together."""
+        try:
+            await nft.load(self.namespace, lock, counts=Counts.KEPT)
+        except NftError:
+            return False
+        return await nft.loaded_digest(self.namespace) == await self._digests.of(lock)
 
     async def close_doors(self) -> None:
         """Cut everything, also connections that stand; counters are kept where they can be."""
@@ -184,12 +196,14 @@ class Sandbox:
         opened = self._gateways.addresses if self._doors is Doors.GATEWAYS else ()
         return replace(lock, doors=self._doors, gateways=opened)
 
-    async def _counts(self, lock: Lock, present: Digest | None) -> Counts:
-        """Keep what is counted while nothing changes but who is let in."""
+    async def _is_ours(self, present: Digest | None, remembered: Digest | None) -> bool:
+        """Tell whether an agent loaded what is there: this one, or one of another version."""
+        if present is None:
+            return False
         ours = self._in_force
-        if ours is None or replace(ours, gateways=lock.gateways) != lock:
-            return Counts.FRESH
-        return Counts.KEPT if present == await self._digests.of(ours) else Counts.FRESH
+        return present == remembered or (
+            ours is not None and present == await self._digests.of(ours)
+        )
 
     async def _count(self) -> int:
         counters = (await nft.read_counters(self.namespace)).counters

@@ -9,15 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from carrel.cluster import Change, ChangeType, KindRef
+from carrel.cluster import Change, ChangeType, KindRef, Ref
 from carrel.cluster.errors import Unavailable
-from carrel.cluster.refs import Objects
+from carrel.cluster.refs import POD, Objects
 from carrel.node.cgroup import is_frozen
 from carrel.node.gate import ADMITTED, NO_AGENT
+from carrel.render import nft
 from support.attempts import ATTEMPTS
 from support.fake_cluster import FakeCluster
 from support.ground import Ground, Pod, ground, line_of, pod, space
-from support.stand import stand, until
+from support.stand import NAME, Stand, stand, until
+from support.sums import reconciled
 
 pytestmark = pytest.mark.root
 
@@ -162,6 +164,35 @@ async def test_a_new_agent_adopts_a_lock_without_touching_its_counters(
         "nft", "-j", "list", "counter", "inet", "carrel_lock", "refused_tcp"
     )
     assert _packets(after) > _packets(before)
+
+
+async def test_an_agent_of_another_version_keeps_what_was_counted_while_none_was_there(
+    desk: Pod, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stand(tmp_path) as agent:
+        await agent.open_workspace()
+        await agent.bind(desk)
+        assert await asyncio.to_thread(desk.gate().wait, 60) == ADMITTED
+        ref = Ref(POD, "desk", NAME)
+        passed = {"name": "lock-gate", "state": {"terminated": {"exitCode": 0}}}
+        agent.cluster.set_status(ref, {"initContainerStatuses": [passed]})
+        cluster, loaded = agent.cluster, agent.status().ruleset_digest
+        await until(lambda: loaded in (tmp_path / "known.json").read_text())
+    for _ in range(5):
+        desk.ground.pod.python(ATTEMPTS["tcp"])
+    monkeypatch.setattr(nft, "_TELL", nft._TELL.replace("320", "300"))
+    async with stand(tmp_path, cluster=cluster) as agent:
+        await agent.reason("EgressRecorded", "Reconciled")
+        assert "LockTampered" not in agent.recorded()
+        comparisons = [e for e in agent.told() if e["activity"] == "CountsReconciled"]
+        assert reconciled(agent.told()) > 0
+        assert "Rebased" not in {e["detail"]["outcome"] for e in comparisons}
+        await until(lambda: ("203.0.113.1", 5) in recovered(agent))
+
+
+def recovered(agent: Stand) -> list[tuple[str, int]]:
+    found = [e["detail"] for e in agent.told() if e["activity"] == "CountsRecovered"]
+    return [(each["address"], each["count"]) for each in found]
 
 
 async def test_a_new_sandbox_is_a_new_proof(desk: Pod, tmp_path: Path) -> None:
