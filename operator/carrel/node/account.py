@@ -87,6 +87,7 @@ class Account:
         self.recorded = {group: past.recorded.get(group, 0) for group in groups}
         self.lost = {group: past.lost.get(group, 0) for group in groups}
         self._expected = {group: past.numbered.get(group, 0) for group in groups}
+        self._taken_back = dict.fromkeys(groups, 0)
         self._base = {group: past.base.get(group, 0) for group in groups}
         self._waiting = dict.fromkeys(groups, 0)
         self._flows: dict[Flow, Tally] = {}
@@ -114,6 +115,7 @@ class Account:
         if missing >= _WRAP // 2:
             # They come after they were given up for lost: what was said too much is taken back.
             missing -= _WRAP
+            self._taken_back[batch.group] -= missing
         self._expected[batch.group] += missing + total
         self._lose(batch.group, missing)
         self._waiting[batch.group] += total
@@ -187,11 +189,15 @@ class Account:
                 self._base[group] = total - counted[group]
                 outcomes.add(Outcome.REBASED)
             elif total < kernel:
-                self._expected[group] += kernel - total
+                # Lost or late, these packets have numbers, it is thought; where the numbers then
+                # said otherwise, no socket was there to number them, and none ever will.
+                unnumbered = min(kernel - total, self._taken_back[group])
+                self._expected[group] += kernel - total - unnumbered
                 self._lose(group, kernel - total)
                 outcomes.add(Outcome.LOST)
             else:
                 outcomes.add(Outcome.EXACT if total == kernel else Outcome.BOUNDED)
+            self._taken_back[group] = 0
         worst = (Outcome.REBASED, Outcome.LOST, Outcome.BOUNDED, Outcome.EXACT)
         return next(outcome for outcome in worst if outcome in outcomes)
 

@@ -73,7 +73,8 @@ class Recording:
         try:
             opened = await self._namespace.inside(lambda: open_nflog(self._groups))
         except OSError as error:
-            if error.errno not in (errno.EBUSY, errno.EEXIST):
+            # EPERM: a group that another socket has bound is not ours to configure.
+            if error.errno not in (errno.EBUSY, errno.EEXIST, errno.EPERM):
                 log.warning("log not opened", extra={"error": str(error)})
             return
         self._opened[Kind.NFLOG] = opened
