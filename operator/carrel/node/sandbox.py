@@ -114,7 +114,9 @@ class Sandbox:
         try:
             lock = await self._wanted()
             expected = await self._digests.of(lock)
-            present = await nft.loaded_digest(self.namespace) if was_locked else None
+            # An agent that died before the gate's word reached the API server left a lock, too.
+            ours = was_locked or remembered is not None
+            present = await nft.loaded_digest(self.namespace) if ours else None
             if present == expected:
                 self._in_force = lock
                 return Loaded(expected, tampered=False, lost=0)
