@@ -126,14 +126,16 @@ class Account:
         tally = self._flows.get(flow)
         if tally is not None:
             tally.count += count
-            tally.last = now
+            # A clock that is set back must not make a window end before it begins.
+            tally.first, tally.last = min(tally.first, now), max(tally.last, now)
         elif len(self._flows) < MOST_FLOWS:
             self._flows[flow] = Tally(count, now, now)
         else:
             if len(self._distinct) < MOST_DISTINCT:
                 self._distinct.add(flow)
             rest = self._rest.get(group, Rest(0, 0, now, now))
-            self._rest[group] = Rest(rest.count + count, 0, rest.first, now)
+            first, last = min(rest.first, now), max(rest.last, now)
+            self._rest[group] = Rest(rest.count + count, 0, first, last)
 
     def harvest(self) -> Harvest:
         """Return what is untold, and begin a new window."""

@@ -57,6 +57,42 @@ for question in sys.argv[1:]:
 """
 
 
+# Headers that lie about lengths, protocols and themselves, past every check of a socket.
+_MALFORMED = """
+import random, socket, struct, sys
+dice, many = random.Random(int(sys.argv[1])), int(sys.argv[2])
+four = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+six = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW)
+frames = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+frames.bind(("eth0", 0))
+name = b"".join(bytes([63]) + dice.randbytes(63) for _ in range(4)) + b"\\x2c" + dice.randbytes(44)
+for _ in range(many):
+    body = dice.choice((b"", dice.randbytes(dice.randrange(200)), name, b"\\xc0\\x0c" * 40))
+    port = dice.choice((53, 80, 0, 65535))
+    udp = struct.pack("!HHHH", 9, port, dice.randrange(65536), 0) + bytes(12) + body
+    ports = dice.choice((udp, udp[: dice.randrange(len(udp))], body))
+    protocol = dice.choice((17, 6, 1, 2, 33, 132, 0, 255, dice.randrange(256)))
+    fragment = dice.choice((0, 0, 0x2000, 0x1FFF, dice.randrange(65536)))
+    header = struct.pack("!BBHHHBBH4s4s", 0x45, dice.randrange(256), 20 + len(ports), 1, fragment,
+        64, protocol, 0, socket.inet_aton("10.77.0.2"), socket.inet_aton("203.0.113.1"))
+    follows = dice.choice((0, 17, 43, 44, 51, 60, 135, 59, dice.randrange(256)))
+    wide = struct.pack("!IHBB", 6 << 28, len(ports), follows, 64)
+    wide += socket.inet_pton(socket.AF_INET6, "fd77::2")
+    wide += socket.inet_pton(socket.AF_INET6, "2001:db8::1") + ports
+    kind = dice.choice((b"\\x08\\0", b"\\x86\\xdd", b"\\x81\\0", dice.randbytes(2)))
+    frame = bytes(12) + kind + dice.choice((header + ports, wide, dice.randbytes(60)))
+    for send in (
+        lambda: four.sendto(header + ports, ("203.0.113.1", 0)),
+        lambda: six.sendto(wide, ("2001:db8::1", 0)),
+        lambda: frames.send(frame),
+    ):
+        try:
+            send()
+        except OSError:
+            pass
+"""
+
+
 @pytest.fixture
 def place() -> Iterator[Ground]:
     with ground() as made:
@@ -160,6 +196,21 @@ async def test_a_flood_is_counted_to_the_last_packet(
         await exact(log)
         assert reconciled(told(tmp_path)) >= many
         assert verify(tmp_path / "recorder" / "node-recorder").faults == ()
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_malformed_packets_are_blocked_counted_and_never_end_the_recorder(
+    place: Ground, tmp_path: Path, seed: int
+) -> None:
+    before = place.arrived()
+    async with recording(tmp_path), locked(place, tmp_path) as log:
+        await asyncio.to_thread(place.pod.python, _MALFORMED, str(seed), "2000", seconds=120)
+        await exact(log)
+        assert reconciled(told(tmp_path)) > 2_000
+        assert total(told(tmp_path), "TrafficLost") == 0
+        layers = {e["detail"]["layer"] for e in told(tmp_path) if e["activity"] == "TrafficDenied"}
+        assert layers == {"network", "wire"}
+    assert place.arrived() == before
 
 
 async def test_recorders_that_are_killed_in_a_flood_lose_nothing_unknown(

@@ -2,12 +2,12 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carrel.node.account import MOST_FLOWS, Account, Outcome, Past, Rest
+from carrel.node.account import MOST_DISTINCT, MOST_FLOWS, Account, Outcome, Past, Rest
 from carrel.node.flow import Direction, Flow
 from carrel.node.nflog import Batch
 from carrel.render.nft import GROUP, WIRE_GROUP
@@ -62,6 +62,33 @@ def test_more_flows_than_are_told_one_by_one_are_one_sum() -> None:
     assert len(told.flows) == MOST_FLOWS
     assert told.rest == {GROUP: Rest(4, 3, NOW, NOW)}
     assert account.compare(counted(MOST_FLOWS + 4), before=NOTHING) is Outcome.EXACT
+
+
+def test_a_clock_that_is_stepped_leaves_first_before_last_and_every_count() -> None:
+    account = Account(Past())
+    for hours in (0, -1, 2, -3):
+        first = account.totals()[GROUP]
+        account.take(batch(first, *range(MOST_FLOWS + 2)), now=NOW + timedelta(hours=hours))
+    told = account.harvest()
+    span = NOW - timedelta(hours=3), NOW + timedelta(hours=2)
+    assert {(each.first, each.last) for each in told.flows.values()} == {span}
+    assert told.rest[GROUP] == Rest(8, 2, *span)
+    assert account.compare(counted(4 * (MOST_FLOWS + 2)), before=NOTHING) is Outcome.EXACT
+
+
+def test_two_hundred_thousand_destinations_are_counted_and_not_remembered() -> None:
+    account, many = Account(Past()), 200_000
+    for port in range(0, many, 1_000):
+        flows = Counter(
+            flow(0)._replace(address=f"198.18.{number // 250}.{number % 250}")
+            for number in range(port, port + 1_000)
+        )
+        account.take(Batch(GROUP, port, flows), now=NOW)
+    told = account.harvest()
+    assert len(told.flows) == MOST_FLOWS
+    assert told.rest[GROUP] == Rest(many - MOST_FLOWS, MOST_DISTINCT, NOW, NOW)
+    assert account.compare(counted(many), before=NOTHING) is Outcome.EXACT
+    assert len(account.harvest().flows) == 0
 
 
 def test_a_recorder_that_was_killed_goes_on_where_its_records_end() -> None:
