@@ -80,6 +80,12 @@ capabilities: {drop: [ALL]}
 
 {{/* Probes of a process that serves /healthz. Takes the name of the port. */}}
 {{- define "carrel.probes" -}}
+startupProbe:
+  # Time to begin on a node that starts everything at once: a restart would only begin the slow part anew.
+  httpGet: {path: /healthz, port: {{ . }}}
+  periodSeconds: 1
+  timeoutSeconds: 5
+  failureThreshold: 120
 readinessProbe:
   httpGet: {path: /healthz, port: {{ . }}}
   periodSeconds: 2
@@ -87,7 +93,6 @@ readinessProbe:
 livenessProbe:
   # A dead watch shows here; a busy process must not be killed for being busy.
   httpGet: {path: /healthz, port: {{ . }}}
-  initialDelaySeconds: 30
   periodSeconds: 15
   timeoutSeconds: 5
   failureThreshold: 4
