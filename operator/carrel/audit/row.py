@@ -8,8 +8,9 @@ from typing import Any
 
 from carrel.audit.source import Stored
 from carrel.ledger.event import Activity, RecordClass
+from carrel.ledger.record_type import OcsfClass, Outcome
 from carrel.ledger.text import plain
-from carrel.ledger.types import TYPES, OcsfClass, Outcome
+from carrel.ledger.types import TYPES
 
 _PEOPLE = frozenset(
     {

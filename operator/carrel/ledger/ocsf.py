@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from carrel.ledger.event import Activity, Event
-from carrel.ledger.types import TYPES, OcsfClass, Outcome, RecordType
+from carrel.ledger.record_type import OcsfClass, Outcome, RecordType
+from carrel.ledger.types import TYPES
 
 OCSF_VERSION = "1.8.0"
 _BUCKET_OTHER = 99

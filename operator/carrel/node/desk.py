@@ -313,8 +313,6 @@ class Desk:
             message=verdict.message,
         )
 
-    # -- ending ----------------------------------------------------------------------------
-
     async def _end(self) -> None:
         await self._close_lock()
         if not self._processes and self._emptied:

@@ -233,7 +233,7 @@ def test_the_mirror_reads_what_the_chart_tells_it(render: Callable[[str], Object
 @pytest.mark.parametrize("name", ["everything", "embedded"])
 def test_the_gateway_reads_what_the_chart_tells_it(name: str, render: Render):
     """And what it is told is mounted: a file that is not there would be a door that never opens."""
-    (container,) = (one for which, one in _containers(render(name)) if "gateway" in which)
+    (container,) = (one for at, one in _containers(render(name)) if at == "carrel-gateway/gateway")
     told = {each["name"]: each.get("value", "") for each in container["env"]}
     told |= {"CARREL_NAMESPACE": "carrel-system", "CARREL_POD_ADDRESS": "10.0.0.9"}
     settings = GatewaySettings.from_environment(told)

@@ -165,8 +165,8 @@ async def test_a_node_passes_on_what_ingest_jobs_left_and_says_nothing_else_ther
         await intake.take(NODE, batch, process=process, chain=chain)
         with pytest.raises(RefusedError, match="chain_is_anothers"):
             await intake.take(REVOKER, lines(writing, 1), process=process, chain=chain)
+        nowhere = Identity("carrel-node", "")
         with pytest.raises(RefusedError, match="token_names_no_node"):
-            nowhere = Identity("carrel-node", "")
             await intake.take(nowhere, lines(writing, 1), process=process, chain=chain)
     assert len(leaves(tmp_path)) == 3
 
