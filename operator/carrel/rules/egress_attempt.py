@@ -92,6 +92,8 @@ def belongs_to(filename: str, *, project: str) -> bool:
 def visible(text: str) -> str:
     """Return what an attempt says of itself, cut and with nothing in it that hides or moves."""
     cut = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+    if cut.isprintable():
+        return cut
     return "".join(
         character if character.isprintable() else f"\\u{{{ord(character):x}}}" for character in cut
     )

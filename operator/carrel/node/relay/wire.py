@@ -52,6 +52,9 @@ class Type(IntEnum):
     ANY = 255
 
 
+_NAMES = {kind.value: kind.name for kind in Type}
+
+
 class Code(IntEnum):
     """Response codes."""
 
@@ -150,10 +153,7 @@ def name_to_wire(name: str) -> bytes:
 
 def type_name(qtype: int) -> str:
     """Return what people call a type of records; TYPE123 for the rest (RFC 3597)."""
-    try:
-        return Type(qtype).name
-    except ValueError:
-        return f"TYPE{qtype}"
+    return _NAMES.get(qtype) or f"TYPE{qtype}"
 
 
 def _labels(message: bytes) -> tuple[list[bytes] | None, int]:
