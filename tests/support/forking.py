@@ -63,7 +63,8 @@ def workspace(order, ready):
     with open(f"/proc/{order['sandbox']}/ns/net") as namespace:
         check(libc.setns(namespace.fileno(), NEWNET))
     code = main() if order["gate"] else 0
-    reach_out()
+    if code == 0:
+        reach_out()
     return code
 
 def fork(work, order):

@@ -150,7 +150,7 @@ async def _run(
         if number % control_every == 0:
             now = await asyncio.to_thread(on.arrived)
             told.leaked += now - seen
-            await _control(on, number)
+            await control(on, number)
             seen = await asyncio.to_thread(on.arrived)
             told.controls += 1
             told.controls_through += seen > now
@@ -161,7 +161,7 @@ async def _run(
 async def _start(agent: Stand, on: Lane, number: int, *, dice: random.Random) -> int:
     """Run one start in one of the orders that a cluster may show; return the gate's code."""
     uid = str(uuid.uuid4())
-    with _cgroup(uid) as group:
+    with cgroup(uid) as group:
         # What the agent hears first differs from node to node: it must not matter.
         hears = dice.choice(("before", "between", "after"))
         if hears == "before":
@@ -180,8 +180,9 @@ async def _start(agent: Stand, on: Lane, number: int, *, dice: random.Random) ->
     return code
 
 
-async def _control(on: Lane, number: int) -> None:
-    with _cgroup(str(uuid.uuid4())) as group:
+async def control(on: Lane, number: int) -> None:
+    """Run the attacks of a start with no lock and no gate before them."""
+    with cgroup(str(uuid.uuid4())) as group:
         sandbox = await asyncio.to_thread(on.forks.sandbox, group)
         await asyncio.to_thread(on.wire, sandbox, port=f"control{number}")
         await asyncio.to_thread(on.forks.ungated, group, sandbox=sandbox)
@@ -189,7 +190,8 @@ async def _control(on: Lane, number: int) -> None:
 
 
 @contextmanager
-def _cgroup(uid: str) -> Iterator[Path]:
+def cgroup(uid: str) -> Iterator[Path]:
+    """Make the cgroup of a pod."""
     directory = freezer() / "carrel-test" / f"pod{uid}"
     directory.mkdir(parents=True)
     try:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -242,6 +243,13 @@ async def holding(run: Path) -> AsyncIterator[None]:
         await asyncio.gather(running, return_exceptions=True)
 
 
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @contextmanager
 def recorder_process(directory: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run the recorder as a container would."""
@@ -250,7 +258,7 @@ def recorder_process(directory: Path) -> Iterator[subprocess.Popen[bytes]]:
         "CARREL_LEDGER_DIR": str(directory / "recorder"),
         "CARREL_RUN_DIR": str(directory / "run"),
         "CARREL_KEYS_DIR": str(directory / "keys"),
-        "CARREL_METRICS_PORT": "18469",
+        "CARREL_METRICS_PORT": str(free_port()),
     }
     command = [sys.executable, "-m", "carrel.node", "recorder"]
     with subprocess.Popen(command, env=os.environ | settings, stderr=subprocess.DEVNULL) as process:
