@@ -10,7 +10,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from carrel.ledger import verify
 from carrel.node.gate import ADMITTED
 from support.agent_process import write_cluster
 from support.racing import Lane, cgroup, control, lane
-from support.stand import NODE, free_port, said
+from support.stand import NODE, free_port, said, until
 from support.sums import reconciled
 
 PARTS = ("holder", "recorder", "relay", "lock")
@@ -69,7 +69,7 @@ class Agent:
         self._directory = directory
         self._version = 1
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        (directory / "run").mkdir()  # the volume in which the containers meet
+        (directory / "run").mkdir(exist_ok=True)  # the volume in which the containers meet
         self._log = (directory / "agent.log").open("ab")
 
     def start(self, part: str) -> None:
@@ -185,7 +185,7 @@ async def kill_at_random(
         async with _running(runs, world) as uid:
             starting = asyncio.create_task(_start_for_ever(starts, world, told))
             for number in range(kills):
-                await asyncio.sleep(2 * dice.random())
+                await _moment(dice, told)
                 await _kill(agent, dice, told)
                 if (number + 1) % 10 == 0:
                     progress(_left(told, number + 1, kills, began))
@@ -204,6 +204,42 @@ async def kill_at_random(
         _sum_up(directory, uid, told)
     told.seconds = time.monotonic() - began
     return told
+
+
+async def two_at_once(directory: Path) -> Kills:
+    """Run a second agent beside the first while a pod runs, then kill the first."""
+    told = Kills()
+    with ExitStack() as stack:
+        world, first = World(directory), Agent(directory)
+        stack.callback(first.close)
+        world.open("ws-runs")
+        for part in PARTS:
+            first.start(part)
+        runs = stack.enter_context(lane(0))
+        async with _running(runs, world) as uid:
+            second = Agent(directory)
+            stack.callback(second.close)
+            for part in PARTS:
+                second.start(part)
+            await asyncio.sleep(3)
+            for part in PARTS:
+                first.kill(part)
+            await asyncio.sleep(1)
+        await _settle(directory, second, uid)
+        told.leaked = await asyncio.to_thread(runs.arrived)
+        await control(runs, 0)
+        told.controls_through = int(runs.arrived() > 0)
+        _sum_up(directory, uid, told)
+    return told
+
+
+async def _moment(dice: random.Random, told: Kills) -> None:
+    """Let some time pass; every other time so much that a pod can start meanwhile."""
+    seen = told.starts.total()
+    await asyncio.sleep(2 * dice.random())
+    if dice.choice((True, False)):
+        with suppress(AssertionError):  # none in 30 s: then it is time for the next kill
+            await until(lambda: told.starts.total() > seen, seconds=30)
 
 
 async def _kill(agent: Agent, dice: random.Random, told: Kills) -> None:

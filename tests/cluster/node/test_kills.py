@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from carrel.node.gate import ADMITTED
-from support.killing import kill_at_random
+from support.killing import kill_at_random, two_at_once
 
 pytestmark = pytest.mark.root
 
@@ -23,3 +23,10 @@ async def test_an_agent_that_is_killed_leaves_nothing_open_and_nothing_uncounted
     assert told.starts[ADMITTED] > 0
     assert {"LockTampered", "WorkspaceFrozen"}.isdisjoint(told.activities)
     assert told.faults == 0
+
+
+async def test_two_agents_at_once_open_nothing_and_count_nothing_twice(tmp_path: Path) -> None:
+    told = await two_at_once(tmp_path)
+    assert (told.leaked, told.controls_through, told.faults) == (0, 1, 0)
+    assert told.recorded + told.lost == told.counted > 0
+    assert {"LockTampered", "WorkspaceFrozen"}.isdisjoint(told.activities)
