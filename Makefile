@@ -62,6 +62,9 @@ bench: venv ## The figures of docs/reference/figures.md, as JSON in tests/bench/
 	@$(BIN)/python tests/bench/dataset_views.py --files 8000 --output tests/bench/results/dataset_views.json
 	@$(BIN)/python tests/bench/start_latency.py --instance $(INSTANCE) --starts 20 --output tests/bench/results/start_latency.json
 	@$(BIN)/python tests/bench/audit_search.py --records 10000000 --output tests/bench/results/audit_search.json
+	@$(BIN)/python tests/bench/racing_starts.py --starts 10000 --output tests/bench/results/racing_starts.json
+	@$(BIN)/python tests/bench/agent_kills.py --kills 300 --output tests/bench/results/agent_kills.json
+	@$(BIN)/python tests/bench/flood.py --seconds 60 --output tests/bench/results/flood.json
 	@$(BIN)/carrel generate
 
 .PHONY: lock

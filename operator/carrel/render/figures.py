@@ -83,12 +83,77 @@ TARGETS: tuple[Target, ...] = (
         bound=Bound.AT_MOST,
         value=0,
     ),
+    Target(
+        what="packets that got out of starts racing their lock",
+        file="racing_starts",
+        path=("packetsOut",),
+        bound=Bound.AT_MOST,
+        value=0,
+        counted=("starts",),
+        count=10_000,
+    ),
+    Target(
+        what="agent's work from namespace seen to proven, 99th percentile, ms",
+        file="racing_starts",
+        path=("agentMilliseconds", "p99"),
+        bound=Bound.AT_MOST,
+        value=150,
+    ),
+    Target(
+        what="packets that got out while the agent was killed at random",
+        file="agent_kills",
+        path=("packetsOut",),
+        bound=Bound.AT_MOST,
+        value=0,
+        counted=("kills",),
+        count=300,
+    ),
+    Target(
+        what="packets that are neither recorded nor known to be lost after those kills",
+        file="agent_kills",
+        path=("unaccounted",),
+        bound=Bound.AT_MOST,
+        value=0,
+        counted=("kills",),
+        count=300,
+    ),
+    Target(
+        what="refused packets a second on one workspace",
+        file="flood",
+        path=("perSecond",),
+        bound=Bound.AT_LEAST,
+        value=200_000,
+    ),
+    Target(
+        what="packets of that flood that are neither recorded nor known to be lost",
+        file="flood",
+        path=("unaccounted",),
+        bound=Bound.AT_MOST,
+        value=0,
+    ),
+    Target(
+        what="change of a neighbour's refused connect in that flood, 99th percentile, %",
+        file="flood",
+        path=("neighbour", "refusedConnect", "p99ChangePercent"),
+        bound=Bound.AT_MOST,
+        value=10,
+    ),
+    Target(
+        what="change of a neighbour's request on loopback in that flood, 99th percentile, %",
+        file="flood",
+        path=("neighbour", "loopbackRequest", "p99ChangePercent"),
+        bound=Bound.AT_MOST,
+        value=10,
+    ),
 )
 
 REPEAT: Mapping[str, str] = {
     "operator_throughput": "python tests/bench/operator_throughput.py --grants 300",
     "dataset_views": "python tests/bench/dataset_views.py --files 8000",
     "start_latency": "python tests/bench/start_latency.py --starts 12",
+    "racing_starts": "python tests/bench/racing_starts.py --starts 10000",
+    "agent_kills": "python tests/bench/agent_kills.py --kills 300",
+    "flood": "python tests/bench/flood.py --seconds 60",
 }
 """How to measure again what a file holds; `make bench` runs all with the full counts."""
 
