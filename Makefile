@@ -52,6 +52,7 @@ generate: venv ## CRDs, schemas and reference pages from code
 .PHONY: soak
 soak: venv ## The full counts: thousands of starts and of examples per law; hours
 	@CARREL_INSTANCE=$(INSTANCE) CARREL_LAWS=soak $(BIN)/pytest -q tests/soak tests/property
+	@CARREL_RECORDER_KILLS=300 $(BIN)/pytest -q tests/cluster/node/test_recorder.py -k killed
 	@CARREL_KILLED_RUNS=10 $(BIN)/pytest -q tests/cluster/operator -k killed_at_random
 
 .PHONY: bench
