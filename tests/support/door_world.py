@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -217,15 +217,22 @@ def self_signed(name: str, *, now: datetime) -> Pair:
     return Pair(certificate.public_bytes(pem), private)
 
 
-async def furnish(cluster: FakeCluster, certificate: bytes, *, desk: str = DESK) -> None:
-    """Put one grant with one ready workspace into the cluster."""
+async def furnish(
+    cluster: FakeCluster, certificate: bytes, *, desks: Sequence[str] = (DESK,)
+) -> None:
+    """Put one grant with ready workspaces of ada's into the cluster."""
+    grant = await cluster.create(samples.grant().to_wire())
+    for desk in desks:
+        await _furnish_desk(cluster, grant["metadata"]["uid"], certificate, desk=desk)
+
+
+async def _furnish_desk(
+    cluster: FakeCluster, grant_uid: str, certificate: bytes, *, desk: str
+) -> None:
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": desk}}
     await cluster.create(namespace)
-    grant = await cluster.create(samples.grant().to_wire())
-    about = {"name": desk, "namespace": desk}
-    reference = {"name": "lungs", "uid": grant["metadata"]["uid"]}
-    made = samples.workspace(metadata=about, grant=reference).to_wire()
-    stored = await cluster.create(made)
+    about, reference = {"name": desk, "namespace": desk}, {"name": "lungs", "uid": grant_uid}
+    stored = await cluster.create(samples.workspace(metadata=about, grant=reference).to_wire())
     ref = Ref(KindRef.of(Workspace), desk, desk)
     cluster.set_status(ref, {"conditions": READY, "podUID": POD, "node": "node-a"})
     report = samples.report().to_wire()
