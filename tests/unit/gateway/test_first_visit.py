@@ -87,7 +87,7 @@ async def test_a_cell_speaks_through_the_socket_uncompressed(world: DoorWorld, a
 async def test_everything_is_recorded_with_person_and_template(world: DoorWorld, ada: Browser):
     for _ in range(3):
         await ada.ask(DESK_HOST, "/api/contents/secret-name.txt?content=0", FETCH)
-    served = await world.recorded("DoorServed")
+    served = await world.recorded("DoorServed", 3)
     (about,) = {
         (each["actor"], each["grant"], each["workspace"], each["detail"]["template"])
         for each in served
