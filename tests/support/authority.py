@@ -6,7 +6,12 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from cryptography.x509.oid import NameOID
 
 from carrel.flows.clock import SystemClock
@@ -15,15 +20,25 @@ NOW = SystemClock().now().astimezone(UTC)
 
 
 class Authority:
-    """An authority that vouches for names."""
+    """An authority that vouches for names.
 
-    def __init__(self, folder: Path) -> None:
+    A new one, or the one whose certificate and key (PEM) are given as `pair`.
+    """
+
+    def __init__(self, folder: Path, *, pair: tuple[bytes, bytes] | None = None) -> None:
         folder.mkdir()
         self.folder = folder
+        self.path = folder / "ca.crt"
+        if pair is not None:
+            key = load_pem_private_key(pair[1], password=None)
+            assert isinstance(key, ec.EllipticCurvePrivateKey)
+            self._key = key
+            self._name = x509.load_pem_x509_certificate(pair[0]).subject
+            self.path.write_bytes(pair[0])
+            return
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Carrel")])
         made = self._certificate(self._name, self._key.public_key(), [], ca=True)
-        self.path = folder / "ca.crt"
         self.path.write_bytes(made.public_bytes(Encoding.PEM))
 
     def vouch(self, *names: str, at: datetime = NOW) -> tuple[Path, Path]:
