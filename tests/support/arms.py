@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from carrel.embedded import Instance, arrived, find_instance, kubectl, run_inside
@@ -29,6 +29,10 @@ class Arm:
     address: str
     node_address: str
     uid: str
+
+    def beside(self, container: str) -> "Arm":
+        """Return another container of the same pod."""
+        return replace(self, container=container)
 
     def python(self, source: str, *arguments: str) -> str:
         """Run Python source in the container and return what it prints."""

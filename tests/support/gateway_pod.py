@@ -13,6 +13,18 @@ PLACE = "carrel-system"
 ACCOUNT = "carrel-gateway"
 NAME = "carrel-gateway.carrel-system.svc"
 
+REQUEST = """
+import http.client, json, ssl, sys
+address, certificate, method, path, body = sys.argv[1:]
+tls = ssl.create_default_context(cadata=certificate)
+tls.check_hostname = False
+tls.load_cert_chain("/tls/tls.crt", "/tls/tls.key")
+connection = http.client.HTTPSConnection(address, 8888, context=tls, timeout=20)
+connection.request(method, path, body=body or None)
+answer = connection.getresponse()
+print(json.dumps([answer.status, answer.read().decode()]))
+"""
+
 SPEAK = """
 import socket, ssl, sys
 address, name, certificate, shown = sys.argv[1:]
@@ -49,6 +61,17 @@ class GatewayPod:
         command = ("python", "-c", SPEAK, server["address"], report["spec"]["workspace"])
         at = ("exec", "-n", PLACE, self.name, "--")
         return kubectl(self.instance, *at, *command, server["certificate"], shown).strip()
+
+    def request(
+        self, report: dict[str, Any], method: str, path: str, *, body: Any = None
+    ) -> tuple[int, str]:
+        """Send a request to a workspace's server; return status and body of the answer."""
+        server = report["status"]["server"]
+        sent = "" if body is None else json.dumps(body)
+        command = ("python", "-c", REQUEST, server["address"], server["certificate"])
+        at = ("exec", "-n", PLACE, self.name, "--")
+        answer = json.loads(kubectl(self.instance, *at, *command, method, path, sent))
+        return int(answer[0]), str(answer[1])
 
 
 @contextmanager

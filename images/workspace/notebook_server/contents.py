@@ -47,7 +47,7 @@ def _answering(path: str) -> Iterator[None]:
         raise HTTPError(
             403,
             f"{path}: its permissions keep the notebook server out; "
-            "`chmod g+rw` in a notebook lets it in.",
+            "`chmod u+w,g+rw` in a notebook lets it in.",
         ) from None
     except OSError as error:
         raise HTTPError(507, f"{path}: {error.strerror}") from None

@@ -105,9 +105,9 @@ class Home:
         return data, _entry(name, found)
 
     def write(self, path: str, data: bytes) -> Entry:
-        """Replace a file, whole or not at all; the new one keeps the old one's permissions."""
+        """Replace a file, whole or not at all; what its owner may, its group may afterwards."""
         with self._parent(path) as (folder, name):
-            mode = _writable_mode(name, folder)
+            mode = _replaced_mode(name, folder)
             arriving = f".{secrets.token_hex(8)}.arriving"
             descriptor = os.open(arriving, _NEW, _MODE, dir_fd=folder)
             try:
@@ -217,19 +217,22 @@ def _open_plain(name: str, flags: int, folder: int) -> int:
     return descriptor
 
 
-def _writable_mode(name: str, folder: int) -> int | None:
-    """Return the permissions of a file that may be replaced, None where there is none.
+def _replaced_mode(name: str, folder: int) -> int | None:
+    """Return the permissions of what replaces a file, None where there is none.
 
-    To rename over a file takes no right to it: what may not be written is not replaced either.
+    To rename over a file takes no right to it: what its owner may not write is not replaced. What
+    the owner may, the group may afterwards, for the owner is then the server and not the kernels.
     """
     try:
-        descriptor = _open_plain(name, os.O_WRONLY, folder)
+        found = _lstat(folder, name)
     except FileNotFoundError:
         return None
-    try:
-        return stat.S_IMODE(os.fstat(descriptor).st_mode) & 0o777
-    finally:
-        os.close(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        raise NotPlainError(_not_plain(name))
+    mode = stat.S_IMODE(found.st_mode) & 0o777
+    if not mode & stat.S_IWUSR:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
+    return mode | (mode & 0o600) >> 3
 
 
 def _lstat(folder: int, name: str) -> os.stat_result:

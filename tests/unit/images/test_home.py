@@ -156,13 +156,26 @@ def test_a_home_that_is_a_link_is_not_opened(tmp_path: Path, root: Path):
         Home(tmp_path / "link")
 
 
-def test_a_file_is_replaced_whole_and_keeps_its_permissions(root: Path):
+@pytest.mark.parametrize(
+    ("before", "after"), [(0o664, 0o664), (0o644, 0o664), (0o600, 0o660), (0o755, 0o775)]
+)
+def test_a_file_is_replaced_whole_and_kernels_may_still_write_it(
+    before: int, after: int, root: Path
+):
     (root / "n.ipynb").write_text("old")
-    (root / "n.ipynb").chmod(0o640)
+    (root / "n.ipynb").chmod(before)
     Home(root).write("n.ipynb", b"new")
     assert (root / "n.ipynb").read_text() == "new"
-    assert (root / "n.ipynb").stat().st_mode & 0o777 == 0o640
+    assert (root / "n.ipynb").stat().st_mode & 0o777 == after
     assert [each.name for each in root.iterdir()] == ["n.ipynb"]
+
+
+def test_a_file_that_its_owner_made_read_only_is_not_replaced(root: Path):
+    (root / "n.ipynb").write_text("old")
+    (root / "n.ipynb").chmod(0o444)
+    with pytest.raises(PermissionError):
+        Home(root).write("n.ipynb", b"new")
+    assert (root / "n.ipynb").read_text() == "old"
 
 
 def test_a_disk_that_is_full_leaves_the_old_file(root: Path, monkeypatch: pytest.MonkeyPatch):
