@@ -1,1 +1,1 @@
-"""What runs in a workspace before the researcher's own code does; standard library only."""
+"""What runs in a workspace before its user's code does; standard library but for `kernels`."""

@@ -94,7 +94,7 @@ SERVER = Part(
 # -P: a file in the home that is called like a module must not replace it.
 KERNEL = Part(
     name="session",
-    program=("/opt/workspace/bin/python", "-P", "-m", "kernel_gateway"),
+    program=("/opt/workspace/bin/python", "-P", "/opt/carrel/lib/desk/kernels.py"),
     folder=_HOME,
     environment=kernel_environment,
 )
