@@ -20,9 +20,11 @@ from carrel.rules import (
     approved_scope,
     scope_text,
 )
+from carrel.rules.policy_proof import UNPROVEN
 from support.samples import (
     DIGEST,
     NOW,
+    PROVEN,
     approval,
     condition,
     dataset,
@@ -243,6 +245,7 @@ def observed_workspaces(draw: st.DrawFn) -> ObservedWorkspace:
         ),
         pod=draw(st.none() | PODS),
         policy=draw(mostly(*PolicyPresence)),
+        policy_proof=draw(mostly(PROVEN, UNPROVEN)),
         known_nodes=frozenset(draw(mostly(("node-a", "node-b"), ("node-b",), ()))),
         site=draw(SITES),
         now=draw(mostly(NOW, END, END + timedelta(days=1))),

@@ -3,7 +3,7 @@
 Every function returns the sample with changes given as keyword arguments in wire names.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from carrel.kinds import (
@@ -28,6 +28,7 @@ from carrel.rules import (
     digest_of,
     scope_text,
 )
+from carrel.rules.policy_proof import PolicyProof, Standing
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 UID = "8c9d0000-0000-4000-8000-000000000001"
@@ -215,6 +216,9 @@ def prepared(**status: Any) -> NodeReport:
     return report(condition("ViewReady"), condition("HomeReady"), **said)
 
 
+PROVEN = PolicyProof(Standing.PROVEN, NOW - timedelta(minutes=4), NOW + timedelta(minutes=21))
+
+
 def observed_workspace(**changes: Any) -> ObservedWorkspace:
     """Return the sample workspace on a prepared node, without a pod."""
     whole: dict[str, Any] = {
@@ -222,6 +226,7 @@ def observed_workspace(**changes: Any) -> ObservedWorkspace:
         "reports": (prepared(),),
         "pod": None,
         "policy": PolicyPresence.AS_RENDERED,
+        "policy_proof": PROVEN,
         "known_nodes": frozenset({"node-a", "node-b"}),
         "site": SITE,
         "now": NOW,

@@ -18,6 +18,7 @@ from carrel.cluster.refs import (
 )
 from carrel.flows.home_volume import keep_home, make_home, make_volume, release_home
 from carrel.flows.malformed import malformed_status
+from carrel.flows.policy_canary import proof_now
 from carrel.flows.quota import count_anew
 from carrel.flows.records import workspace_event
 from carrel.flows.store import CLASSES, REPORTS, WORKSPACES
@@ -129,6 +130,7 @@ def _observe(workspace: Workspace, around: Surroundings) -> ObservedWorkspace:
         ),
         pod=None if pod is None else read_pod(pod),
         policy=_policy_presence(workspace, around),
+        policy_proof=proof_now(around),
         known_nodes=frozenset(ref.name for ref in store.refs(NODE)),
         site=around.facts,
         now=around.clock.now(),

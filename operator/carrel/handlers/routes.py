@@ -12,6 +12,7 @@ from carrel.cluster.refs import (
     Ref,
     kind_of,
 )
+from carrel.flows.policy_canary import is_canary, read_canary
 from carrel.flows.store import (
     APPROVALS,
     CLASSES,
@@ -119,6 +120,13 @@ def _menu(index: str) -> Route:
     return lambda obj, store: _grants(store, by=index, value=obj["metadata"]["name"])
 
 
+def _job(obj: JSON, store: Store) -> Iterator[Key]:
+    if not is_canary(obj):
+        yield from _ingest(obj, store)
+    elif any(read_canary(obj)):
+        yield from (Key(Work.WORKSPACE, ref.name) for ref in store.refs(WORKSPACES))
+
+
 def _ingest(obj: JSON, store: Store) -> Iterator[Key]:
     label = obj["metadata"].get("labels", {}).get(INGEST)
     for ref in store.refs(INGESTS):
@@ -135,6 +143,6 @@ _ROUTES: Mapping[KindRef, Route] = {
     WORKSPACES: lambda obj, _: iter([Key(Work.WORKSPACE, obj["metadata"]["name"])]),
     REPORTS: lambda obj, _: iter([Key(Work.WORKSPACE, obj["spec"].get("workspace", ""))]),
     INGESTS: lambda obj, _: iter([Key(Work.INGEST, obj["metadata"]["name"])]),
-    JOB: _ingest,
+    JOB: _job,
     NODE: lambda _, store: _everything(store),
 }

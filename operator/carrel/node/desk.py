@@ -214,8 +214,10 @@ class Desk:
             self._porter = asyncio.create_task(self._attend_gate(sandbox, vigil, found.digest))
 
     async def _attend_gate(self, sandbox: Sandbox, vigil: Vigil, digest: str) -> None:
+        began = asyncio.get_running_loop().time()
         try:
             await vigil.begin(self._binding())
+            self._locking += asyncio.get_running_loop().time() - began
             await Porter(self._pod.uid, sandbox, site=self._site, digest=digest).serve(self._decide)
         except (OSError, NamespaceError) as error:
             # The pod fails at its gate's patience, and another is made.

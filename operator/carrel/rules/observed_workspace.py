@@ -8,6 +8,7 @@ from carrel.kinds import NodeReport, Workspace
 from carrel.kinds.workspace import WorkspaceStatus
 from carrel.rules.facts import SiteFacts
 from carrel.rules.pod import ObservedPod
+from carrel.rules.policy_proof import PolicyProof
 
 
 class PodDecision(StrEnum):
@@ -53,6 +54,8 @@ class ObservedWorkspace:
     """The present pod."""
     policy: PolicyPresence
     """The deny-all NetworkPolicy, after the bundle's first parts were applied."""
+    policy_proof: PolicyProof
+    """What canary pods say of the enforcement of NetworkPolicy."""
     known_nodes: frozenset[str]
     """Names of all Node objects; a deleted Node is the administrator's word that it is gone."""
     site: SiteFacts

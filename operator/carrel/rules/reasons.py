@@ -96,9 +96,11 @@ REASONS: Mapping[str, Mapping[str, Mapping[str, str]]] = {
             "StorageClass": "The home is a claim of the site's StorageClass.",
         },
         "PolicyEnforced": {
-            "DenyAll": "The deny-all NetworkPolicy is in place.",
+            "DenyAll": "The deny-all NetworkPolicy is in place, and canary pods proved it.",
             "PolicyMissing": "The deny-all NetworkPolicy is not in place.",
             "NotEnforcedHere": "The cluster does not enforce NetworkPolicy.",
+            "NotProven": "No canary pod proved within 25 minutes that the cluster enforces it.",
+            "CanaryGotThrough": "A canary pod got out from under a deny-all NetworkPolicy.",
         },
         "Locked": {
             "Proven": "The node loaded the lock and the gate proved it from inside.",

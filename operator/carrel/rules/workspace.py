@@ -150,7 +150,8 @@ def _rested_at(observed: ObservedWorkspace) -> datetime | None:
 
 def _next_change(observed: ObservedWorkspace) -> datetime | None:
     spec = observed.workspace.spec
-    times = (spec.expires, spec.home.deleted_after, _rested_at(observed))
+    proof = observed.policy_proof.until
+    times = (spec.expires, spec.home.deleted_after, _rested_at(observed), proof)
     return min((time for time in times if time and time > observed.now), default=None)
 
 

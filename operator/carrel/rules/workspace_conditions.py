@@ -7,11 +7,14 @@ from carrel.rules.condition import condition, find, is_true
 from carrel.rules.facts import HomeProvision, PolicyEnforcement
 from carrel.rules.observed_workspace import ObservedWorkspace, PolicyPresence
 from carrel.rules.pod import PodStage
+from carrel.rules.policy_proof import Standing
 from carrel.rules.quiet import unproven_nodes
 
 _TRUE, _FALSE, _UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
 _Said = tuple[ConditionStatus, str, str]
 _AGENT = "Look at the node agent: `kubectl -n carrel-system get pods -o wide`."
+
+_CANARIES = "Look at the canaries: `kubectl -n carrel-system get jobs`."
 
 
 def workspace_conditions(
@@ -111,7 +114,31 @@ def _policy_enforced(observed: ObservedWorkspace) -> _Said:
             "NotEnforcedHere",
             "This cluster does not enforce NetworkPolicy: the lock in the pod stands alone.",
         )
-    return _TRUE, "DenyAll", "A NetworkPolicy denies everything both ways."
+    proof = observed.policy_proof
+    at = f"{proof.at:%Y-%m-%dT%H:%MZ}" if proof.at is not None else "never"
+    if proof.standing is Standing.CONTRADICTED:
+        return (
+            _FALSE,
+            "CanaryGotThrough",
+            (
+                f"A canary pod under a deny-all NetworkPolicy got through at {at}: the cluster "
+                f"does not enforce it, and the lock in the pod stands alone. {_CANARIES}"
+            ),
+        )
+    if proof.standing is Standing.UNPROVEN:
+        return (
+            _UNKNOWN,
+            "NotProven",
+            (
+                "A NetworkPolicy denies everything both ways, but no canary pod proved of late "
+                f"that the cluster enforces it (the last one ended: {at}). {_CANARIES}"
+            ),
+        )
+    return (
+        _TRUE,
+        "DenyAll",
+        f"A NetworkPolicy denies everything both ways; canary pods proved it at {at}.",
+    )
 
 
 def _locked(observed: ObservedWorkspace) -> _Said:

@@ -144,13 +144,17 @@ def test_every_platform_pod_may_reach_the_api_server_and_only_the_mirror_more(ob
     inside = {"carrel-identity", "carrel-gateway"} & set(policies)
     has_log = "carrel-ledger" in dict(_pods(objects))
     of_log = {"carrel-ledger", "carrel-ledger-writers"} if has_log else set()
-    assert leading_out == {"carrel-api-server"} | of_mirror | of_log | inside
+    canaries = {"canary", "canary-control"}
+    flies = any("carrel-canary" in name for name, _ in _pods(objects))
+    of_canary = {"carrel-canary-control"} if flies else set()
+    expected = {"carrel-api-server"} | of_mirror | of_log | of_canary | inside
+    assert leading_out == expected
     (rule,) = policies["carrel-api-server"]["spec"]["egress"]
     assert all(set(peer) == {"ipBlock"} for peer in rule["to"])
     (selector,) = policies["carrel-api-server"]["spec"]["podSelector"]["matchExpressions"]
     components = {pod["metadata"]["labels"][selector["key"]] for _, pod in _pods(objects)}
     # The reader of the audit log and the identity provider ask the API server nothing.
-    assert components - {"apiaudit", "identity"} == set(selector["values"])
+    assert components - {"apiaudit", "identity"} - canaries == set(selector["values"])
 
 
 def test_the_identity_provider_reaches_the_gateway_alone_and_holds_no_token(render: Render):
@@ -166,6 +170,21 @@ def test_the_identity_provider_reaches_the_gateway_alone_and_holds_no_token(rend
     ((peer,),) = (rule["to"] for rule in policy["egress"])
     assert set(peer) == {"podSelector"}
     assert peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "gateway"
+
+
+def test_only_the_control_beside_the_canary_is_let_out(render: Callable[[str], Objects]):
+    """Whatever names the canary in an egress rule would make its word worthless."""
+    selected = {
+        each["metadata"]["name"]: str(each["spec"]["podSelector"])
+        for each in render("everything")
+        if each["kind"] == "NetworkPolicy" and "Egress" in each["spec"]["policyTypes"]
+    }
+    assert selected.pop("carrel-deny-all") == "{}"
+    assert [name for name, pods in selected.items() if "canary" in pods] == [
+        "carrel-canary-control"
+    ]
+    assert not any("'canary'" in pods for pods in selected.values())
+    assert not any("canary" in name for name, _ in _pods(render("minimal")))
 
 
 def test_what_leads_outside_is_chosen_for_the_mirror_alone(render: Callable[[str], Objects]):
@@ -294,8 +313,9 @@ def test_every_hook_has_the_rights_that_it_needs_when_it_runs(objects: Objects):
     jobs = [
         (each, each["spec"]["template"]["spec"]["serviceAccountName"])
         for each in objects
-        if each["kind"] == "Job"
+        if each["kind"] == "Job" and "helm.sh/hook" in each["metadata"].get("annotations", {})
     ]
+    assert jobs
     for job, account in jobs:
         own = job["metadata"]["annotations"]
         granted = hooks["ServiceAccount", account]

@@ -14,6 +14,7 @@ from carrel.rules import (
     judge_workspace,
     read_pod,
 )
+from carrel.rules.policy_proof import UNPROVEN, PolicyProof, Standing
 from support.samples import (
     NOW,
     SITE,
@@ -94,6 +95,18 @@ CASES: dict[str, tuple[str, str, str, dict[str, Any]]] = {
         },
     ),
     "the policy is there": ("PolicyEnforced", "True", "DenyAll", {}),
+    "no canary proved the policy": (
+        "PolicyEnforced",
+        "Unknown",
+        "NotProven",
+        {"policy_proof": UNPROVEN},
+    ),
+    "a canary got out from under the policy": (
+        "PolicyEnforced",
+        "False",
+        "CanaryGotThrough",
+        {"policy_proof": PolicyProof(Standing.CONTRADICTED, NOW, NOW)},
+    ),
     "the policy is missing": (
         "PolicyEnforced",
         "False",

@@ -16,6 +16,7 @@ from carrel.rules import (
     find,
     judge_workspace,
 )
+from carrel.rules.policy_proof import UNPROVEN
 from support.samples import (
     DIGEST,
     NOW,
@@ -276,11 +277,20 @@ def test_the_last_pod_is_remembered_until_its_node_says_that_it_is_empty() -> No
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({}, "2026-12-01T00:00:00+00:00"),
+        ({"policy_proof": UNPROVEN}, "2026-12-01T00:00:00+00:00"),
+        ({}, "2026-11-22T12:21:00+00:00"),
         ({"pod": pod(PodStage.FINISHED)}, "2026-11-22T12:00:10+00:00"),
-        ({"workspace": ended(after=FUTURE)}, "2026-11-23T12:00:00+00:00"),
+        (
+            {"workspace": ended(after=FUTURE), "policy_proof": UNPROVEN},
+            "2026-11-23T12:00:00+00:00",
+        ),
     ],
-    ids=["its end", "the rest of a pod that ended", "the end of its home"],
+    ids=[
+        "its end",
+        "when the proof of its policy is too old",
+        "the rest of a pod that ended",
+        "the end of its home",
+    ],
 )
 def test_it_is_looked_at_again_at(change: dict[str, Any], expected: str) -> None:
     verdict = judge_workspace(observed_workspace(**change))
