@@ -82,6 +82,25 @@ async def test_why_says_what_was_refused_how_often_and_what_to_do(tmp_path: Path
     ]
 
 
+@pytest.mark.parametrize(
+    ("change", "shown"),
+    [
+        ({"address": "", "port": None, "name": "evil.example"}, "evil.example"),
+        (
+            {"protocol": "udp", "port": 53, "name": "evil.example"},
+            "evil.example (udp 203.0.113.1:53)",
+        ),
+        ({"address": "2001:db8::1"}, "tcp [2001:db8::1]:443"),
+    ],
+)
+async def test_why_names_what_was_asked_and_whom(
+    tmp_path: Path, change: dict[str, object], shown: str
+):
+    async with desk(tmp_path, REFUSAL | change) as address:
+        _, said, _ = await ask(address, "why")
+    assert said.splitlines()[0] == f"09:00:05  {shown}  3 times"
+
+
 async def test_why_as_data_is_what_the_desk_told(tmp_path: Path):
     async with desk(tmp_path, REFUSAL, REFUSAL | {"port": 80}) as address:
         _, said, _ = await ask(address, "why", "--json", "--last", "1")

@@ -21,11 +21,13 @@ def visible(text: str) -> str:
 
 def where(refusal: Refusal) -> str:
     """Return what was tried, as a person would write it."""
-    if refusal.name:
+    if refusal.name and not refusal.address:
         return visible(refusal.name)
     host = f"[{refusal.address}]" if ":" in refusal.address else refusal.address
     port = "" if refusal.port is None else f":{refusal.port}"
-    return visible(f"{refusal.protocol} {host}{port}".strip())
+    place = f"{refusal.protocol} {host}{port}".strip()
+    # A name that somebody else than the workspace's own resolver was asked for.
+    return visible(f"{refusal.name} ({place})" if refusal.name else place)
 
 
 def _clock(moment: str) -> str:
