@@ -52,10 +52,11 @@ def instance() -> Instance:
     return find_instance(os.environ.get("CARREL_INSTANCE", "carrel"))
 
 
-def workspace() -> Arm:
-    """Return a workspace that runs; the demo leaves one."""
+def workspace(*, namespace: str | None = None) -> Arm:
+    """Return a workspace that runs, in `namespace` where one is named; the demo leaves one."""
     place = instance()
-    listing = kubectl(place, "get", "pods", "-A", "-l", "carrel.dev/role=workspace", "-o", "json")
+    where = ("-A",) if namespace is None else ("-n", namespace)
+    listing = kubectl(place, "get", "pods", *where, "-l", "carrel.dev/role=workspace", "-o", "json")
     ready = [each for each in json.loads(listing)["items"] if _is_ready(each)]
     assert ready, "no workspace runs: `carrel demo --for-tests` leaves one"
     return _arm(place, ready[0], container="kernel")
