@@ -77,7 +77,7 @@ TROUBLE: Mapping[Trouble, Told] = MappingProxyType(
             (
                 Trouble.NO_MIRROR,
                 "The package is listed, but this site runs no mirror to fetch it from.",
-                "Tell the administrator of the platform: mirror.enabled is off.",
+                "Tell the administrator of the platform: the chart's mirror.service is Absent.",
             ),
             (
                 Trouble.UPSTREAM,
