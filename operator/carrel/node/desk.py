@@ -368,8 +368,6 @@ class Desk:
         self._steps["CgroupEmpty"] = step("CgroupEmpty", self._site.clock.now())
         self._say(replace(self._said, cgroup=empty(reason, killed=self._killed)))
 
-    # -- saying ----------------------------------------------------------------------------
-
     @property
     def _grant(self) -> str | None:
         return self._bound.workspace.grant if self._bound else None
