@@ -16,6 +16,7 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
     - {{ include "carrel.name.ledger-tls" . }}
     - {{ include "carrel.name.gateway-tls" . }}
     - {{ include "carrel.name.front-door-tls" . }}
+    - {{ include "carrel.name.hub-tls" . }}
     - {{ include "carrel.name.identity-tls" . }}
     - {{ include "carrel.name.identity-clients" . }}
     - {{ include "carrel.name.identity-people" . }}
@@ -69,6 +70,9 @@ spec:
         {{- if not .root.Values.frontDoor.certificateSecretName }}
         - --front-door={{ .root.Values.frontDoor.host }}
         {{- end }}
+        {{- end }}
+        {{- if include "carrel.hub" .root }}
+        - --service={{ include "carrel.name.hub" .root }}
         {{- end }}
         {{- if eq .root.Values.identity.service "Demo" }}
         - --service={{ include "carrel.name.identity" .root }}

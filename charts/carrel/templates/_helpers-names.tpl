@@ -9,6 +9,8 @@
 {{- define "carrel.name.gateway-tls" -}}carrel-gateway-tls{{- end -}}
 {{- define "carrel.name.front-door" -}}carrel-front-door{{- end -}}
 {{- define "carrel.name.front-door-tls" -}}carrel-front-door-tls{{- end -}}
+{{- define "carrel.name.hub" -}}carrel-hub{{- end -}}
+{{- define "carrel.name.hub-tls" -}}carrel-hub-tls{{- end -}}
 {{- define "carrel.name.identity" -}}carrel-identity{{- end -}}
 {{- define "carrel.name.identity-tls" -}}carrel-identity-tls{{- end -}}
 {{- define "carrel.name.identity-clients" -}}carrel-identity-clients{{- end -}}

@@ -10,6 +10,7 @@ import pytest
 from carrel.flows.settings import ProcessSettings
 from carrel.forwarder.settings import Settings as ForwarderSettings
 from carrel.gateway.settings import GatewaySettings
+from carrel.hub.settings import HubSettings
 from carrel.ledger.note import VerifierKey
 from carrel.ledgerd.cosigning import Place
 from carrel.ledgerd.identity import AUDIENCE
@@ -141,7 +142,7 @@ def test_every_platform_pod_may_reach_the_api_server_and_only_the_mirror_more(ob
     leading_out = {name for name, each in policies.items() if "egress" in each["spec"]}
     has_mirror = "carrel-mirror" in dict(_pods(objects))
     of_mirror = {"carrel-mirror", "carrel-mirror-callers"} if has_mirror else set()
-    inside = {"carrel-identity", "carrel-gateway"} & set(policies)
+    inside = {"carrel-hub", "carrel-identity", "carrel-gateway"} & set(policies)
     has_log = "carrel-ledger" in dict(_pods(objects))
     of_log = {"carrel-ledger", "carrel-ledger-writers"} if has_log else set()
     canaries = {"canary", "canary-control"}
@@ -185,6 +186,35 @@ def test_only_the_control_beside_the_canary_is_let_out(render: Callable[[str], O
     ]
     assert not any("'canary'" in pods for pods in selected.values())
     assert not any("canary" in name for name, _ in _pods(render("minimal")))
+
+
+def test_the_hub_reaches_the_identity_provider_and_the_name_server_alone(render: Render):
+    """Workspaces are asked for at the API server; the Hub speaks to none."""
+    component = "app.kubernetes.io/component"
+    found = {}
+    for name in ("embedded", "everything"):
+        (policy,) = (
+            each["spec"]
+            for each in render(name)
+            if each["kind"] == "NetworkPolicy" and each["metadata"]["name"] == "carrel-hub"
+        )
+        ((provider,), (names,)) = (rule["to"] for rule in policy["egress"])
+        assert names["podSelector"] == {"matchLabels": {"k8s-app": "kube-dns"}}
+        found[name] = provider.get("podSelector", {}).get("matchLabels", provider)
+    assert found["embedded"][component] == "identity"
+    assert found["everything"] == {"ipBlock": {"cidr": "198.51.100.9/32"}}
+
+
+def test_the_hub_reads_what_the_chart_tells_it(render: Render):
+    """A setting with another name on each side would be a Hub that never starts."""
+    for name, issuer in (
+        ("embedded", "https://id.carrel.localhost:8443/realms/carrel"),
+        ("everything", "https://login.example.org/realms/site"),
+    ):
+        (container,) = (one for place, one in _containers(render(name)) if "hub" in place)
+        told = {each["name"]: each["value"] for each in container["env"]}
+        assert HubSettings.from_environment(told).oidc_issuer == issuer
+        assert set(told) - {f"CARREL_{each.upper()}" for each in HubSettings.model_fields} == set()
 
 
 def test_what_leads_outside_is_chosen_for_the_mirror_alone(render: Callable[[str], Objects]):

@@ -54,6 +54,12 @@ DEMO = {
     "frontDoor": {"host": "carrel.example.org"},
     "identity": {"service": "Demo"},
 }
+SITE = {
+    "issuer": "https://login.example.org",
+    "clientId": "carrel",
+    "clientSecretName": "carrel-oidc",
+    "reach": {"cidrs": ["198.51.100.20/32"]},
+}
 REFUSALS: list[tuple[dict[str, Any], str, str]] = [
     ({}, "default", "Carrel lives in the namespace carrel-system"),
     ({"images": {"platform": {"ref": ""}}}, "carrel-system", "images.platform.ref is missing"),
@@ -124,6 +130,11 @@ REFUSALS: list[tuple[dict[str, Any], str, str]] = [
         DEMO | {"identity": {"service": "Demo", "people": [ADA], "overseers": [EVE]}},
         "carrel-system",
         "subject demo-ada twice",
+    ),
+    (
+        {"frontDoor": {"host": "carrel.example.org", "hub": "Offered", "oidc": SITE}},
+        "carrel-system",
+        "hub.oidc.clientSecretName is empty",
     ),
     ({"frontDoor": {"host": "https://carrel.example.org"}}, "carrel-system", "host"),
     ({"operater": {}}, "carrel-system", "operater"),
