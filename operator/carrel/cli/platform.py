@@ -174,13 +174,16 @@ def _row(pod: JSON) -> dict[str, str]:
 def _images(given: list[str]) -> Images:
     """Read `name=reference` pairs; the chart judges the references."""
     pairs = dict(item.partition("=")[::2] for item in given)
-    unknown = sorted(set(pairs) - {"platform", "node", "workspace"})
+    unknown = sorted(set(pairs) - {"platform", "node", "workspace", "identity"})
     if unknown:
-        raise ReleaseError(f"--set-image knows platform, node and workspace, not {unknown[0]!r}.")
+        raise ReleaseError(
+            f"--set-image knows platform, node, workspace and identity, not {unknown[0]!r}."
+        )
     return Images(
         platform=pairs.get("platform", ""),
         node=pairs.get("node", ""),
         workspace=pairs.get("workspace"),
+        identity=pairs.get("identity"),
     )
 
 

@@ -61,10 +61,17 @@ class Images:
     """Node agent."""
     workspace: str | None = None
     """Image of the class that the chart offers; None offers none."""
+    identity: str | None = None
+    """The demo's identity provider; None where it does not run."""
 
     def values(self) -> JSON:
         """Return them as values of the chart."""
-        refs = {"platform": self.platform, "node": self.node, "workspace": self.workspace or ""}
+        refs = {
+            "platform": self.platform,
+            "node": self.node,
+            "workspace": self.workspace or "",
+            "identity": self.identity or "",
+        }
         return {name: {"ref": ref} for name, ref in refs.items()}
 
 

@@ -76,4 +76,5 @@ def test_without_a_workspace_image_no_class_is_offered():
         "platform": {"ref": "p@sha256:1"},
         "node": {"ref": "n@sha256:2"},
         "workspace": {"ref": ""},
+        "identity": {"ref": ""},
     }

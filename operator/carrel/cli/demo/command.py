@@ -15,7 +15,7 @@ from rich.console import Console
 
 from carrel import embedded
 from carrel.cli.cluster import Name, With
-from carrel.cli.demo import images, story
+from carrel.cli.demo import front_door, images, story
 from carrel.cli.demo.desk import DemoError
 from carrel.cli.demo.site import Site, current_site, embedded_site
 from carrel.cli.demo.stage import Stages
@@ -72,8 +72,10 @@ def demo(
         )
         story.install(stages, site)
         ending = asyncio.run(_tell(stages, site))
+        known = asyncio.run(front_door.passwords(site))
     say.print()
     say.print(stages.table())
+    front_door.tell(say, site, known=known)
     story.tell_ending(say, site, ending)
     if times is not None:
         rows = [dataclasses.asdict(entry) for entry in stages.done]

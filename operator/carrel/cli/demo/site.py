@@ -4,7 +4,7 @@ import asyncio
 import os
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,8 +57,10 @@ USER_PREFIX = "oidc:"
 """What the API server puts before a subject in the names of the demo's people."""
 
 
-def build_images(console: Console) -> tuple[tuple[BuiltImage, ...], Places]:
-    """Build what is missing of the deployed images, one line per image and step."""
+def build_images(
+    console: Console, *, wanted: Sequence[ImageName]
+) -> tuple[tuple[BuiltImage, ...], Places]:
+    """Build what is missing of the images, one line per image and step."""
     places = Places.of_environment(os.environ, source=find_source(Path.cwd()))
 
     told: dict[ImageName, float] = {}
@@ -72,7 +74,7 @@ def build_images(console: Console) -> tuple[tuple[BuiltImage, ...], Places]:
         left = "" if step.seconds_left is None else f", {step.seconds_left / 60:.1f} min left"
         console.print(f"  image {step.image}: {step.text[:50]}{left}", style="dim")
 
-    return build(tuple(DEPLOYED), places=places, progress=tell), places
+    return build(wanted, places=places, progress=tell), places
 
 
 def embedded_site(stages: Stages, *, name: str, port: int, network: embedded.Network) -> Site:
@@ -89,7 +91,7 @@ def embedded_site(stages: Stages, *, name: str, port: int, network: embedded.Net
         result(f"installed {', '.join(installed)}" if installed else "nothing is missing")
     with stages.stage("Build programs and images") as result, ThreadPoolExecutor(1) as pool:
         # Images mostly wait for downloads while compiles use the processors.
-        pending = pool.submit(build_images, console)
+        pending = pool.submit(build_images, console, wanted=(*DEPLOYED, ImageName.IDENTITY))
         build_shown(parts.needed(network), console=console)
         images, _ = pending.result()
         megabytes = sum(image.size for image in images) / 1e6
@@ -131,7 +133,7 @@ def current_site(stages: Stages, *, registry: str, environment: Mapping[str, str
         )
     helm = release.find_helm(None)
     with stages.stage("Build the images") as result:
-        images, places = build_images(stages.console)
+        images, places = build_images(stages.console, wanted=DEPLOYED)
         result(f"{len(images)} images")
     with stages.stage(f"Push them to {registry}") as result:
         pushed = push(images, registry=registry, places=places)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import yaml
 from rich.console import Console
 
 from carrel.cli import release
-from carrel.cli.demo import desk
+from carrel.cli.demo import desk, front_door
 from carrel.cli.demo.desk import DemoError, Proof
 from carrel.cli.demo.site import USER_PREFIX, Site
 from carrel.cli.demo.stage import Stages
@@ -51,10 +51,13 @@ def install(stages: Stages, site: Site) -> None:
                 platform=site.images[ImageName.PLATFORM],
                 node=site.images[ImageName.NODE],
                 workspace=site.images[ImageName.WORKSPACE],
+                identity=site.images.get(ImageName.IDENTITY),
             ),
-            values=_people(),
+            values={**_people(), **front_door.values(site)},
             helm=site.helm,
             say=lambda text: stages.console.print(f"  {text}", style="dim"),
+            # The identity provider's first start imports its realm: minutes on a busy machine.
+            timeout=timedelta(minutes=10),
         )
         result("operator, revoker, node agent and ingest are ready")
 
