@@ -11,6 +11,7 @@ from carrel.gateway.login import Login
 from carrel.gateway.portal import Portal
 from carrel.rules.front_door import Refused
 from carrel.rules.front_door_place import Place, PlaceKind
+from carrel.rules.opening import server_name
 
 Serve = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 _UNKNOWN = Refused(
@@ -85,7 +86,7 @@ class Door:
         subject, server = (*parts[2:4], "", "")[:2]
         for seen in self._parts.directory.of_person(subject):
             workspace = seen.workspace
-            if workspace and server in {workspace.metadata.name, workspace.spec.grant.name}:
+            if workspace and server == server_name(workspace):
                 where = f"{self._parts.front.portal}/workspaces/{workspace.metadata.name}"
                 return answers.redirect(where)
         return answers.redirect(f"{self._parts.front.portal}/")

@@ -129,8 +129,9 @@ class Login:
         session = self._sessions.session(cookies.read(request, cookies.PORTAL))
         if session is not None:
             await self._control.end([session], reason="logged_out")
-        back = f"{self._front.portal}/logged-out"
-        answer = answers.redirect(await self._provider.logout_address(back=back) or back)
+        # The provider knows one address to come back to, letter by letter: the portal's.
+        there = await self._provider.logout_address(back=f"{self._front.portal}/")
+        answer = answers.redirect(there or f"{self._front.portal}/logged-out")
         cookies.take(answer, cookies.PORTAL)
         return answer
 

@@ -23,6 +23,7 @@ from carrel.rules.front_door import Refused
 from carrel.rules.front_door_access import Seen, Sight, sight_is_stale, workspace_is_anothers
 from carrel.rules.front_door_budget import Spent, budget_is_spent, budget_warning
 from carrel.rules.front_door_progress import Progress, Stage, progress_of
+from carrel.rules.opening import server_name
 from carrel.rules.request_target import Target, TargetError, read_target
 
 EVENTS_SECONDS = 1.0
@@ -173,7 +174,8 @@ class Portal:
             return Links(open="/", start="")
         name = seen.workspace.metadata.name
         spawn = (
-            f"{self._hub}/hub/spawn/{quote(seen.subject, safe='')}/{quote(name, safe='')}"
+            f"{self._hub}/hub/spawn/{quote(seen.subject, safe='')}/"
+            f"{quote(server_name(seen.workspace), safe='')}"
             if self._hub
             else ""
         )

@@ -5,6 +5,8 @@ import asyncio
 import aiohttp
 import pytest
 
+from carrel.kinds import Workspace
+from carrel.rules.opening import server_name
 from support.door_world import (
     DESK,
     DESK_HOST,
@@ -15,6 +17,7 @@ from support.door_world import (
     OWN,
     PORTAL,
     VISIT,
+    WORKSPACE,
     Browser,
     DoorWorld,
 )
@@ -115,6 +118,16 @@ async def test_a_revoked_grant_takes_a_hundred_sockets_away(world: DoorWorld, ad
     assert (refused.status, refused.rule) == (403, "grant_is_revoked")
     page = await ada.ask(HOST, f"/workspaces/{DESK}")
     assert b"The grant was revoked." in page.body
+
+
+async def test_a_browser_that_the_hub_sends_back_comes_to_the_workspace(
+    world: DoorWorld, ada: Browser
+):
+    made = Workspace.model_validate(world.cluster.objects[WORKSPACE])
+    answer = await ada.ask(f"hub.{HOST}", f"/user/ada/{server_name(made)}/")
+    assert (answer.status, answer.where) == (303, f"{PORTAL}/workspaces/{DESK}")
+    astray = await ada.ask(f"hub.{HOST}", "/user/ada/another/")
+    assert astray.where == f"{PORTAL}/"
 
 
 async def _end(socket: aiohttp.ClientWebSocketResponse) -> aiohttp.WSMsgType:
