@@ -19,7 +19,7 @@ from carrel.node.handover import Handover, Kind, name_of
 from support.attempts import ATTEMPTS
 from support.ground import Pod, ground, pod, run
 from support.loopback import STROKE
-from support.stand import Stand, holding, lock_alone, recorder_process, said, until
+from support.stand import Stand, holding, lock_alone, recorder_process, relay, said, until
 from support.sums import reconciled
 
 pytestmark = pytest.mark.root
@@ -125,7 +125,8 @@ async def running(
 ) -> AsyncIterator[tuple[Stand, Kubelet, dict[OnRecorderLoss, subprocess.Popen[str]]]]:
     """Run an agent with a workspace under each order, its gate past and a program at work."""
     kubelet, at_work = Kubelet(directory), {}
-    async with holding(directory / "run"), lock_alone(directory) as agent:
+    run_dir = directory / "run"
+    async with holding(run_dir), relay(run_dir), lock_alone(directory) as agent:
         keeping = asyncio.create_task(kubelet.run())
         try:
             for order, each in pods.items():
