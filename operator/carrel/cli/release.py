@@ -223,7 +223,6 @@ async def _prepare(kubeconfig: Path) -> JSON:
         return {
             "network": network,
             "node": {"kubeletRoot": embedded["data"]["kubeletRoot"]},
-            "frontDoor": {"host": "carrel.localhost"},
             "persistence": {"storageClass": "carrel-local"},
             "ledger": {"service": "Offered", "origin": "carrel.localhost/log"},
         }

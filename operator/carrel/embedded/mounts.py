@@ -11,7 +11,7 @@ from carrel.embedded.errors import EmbeddedError
 from carrel.embedded.instance import Instance
 from carrel.embedded.parts import Network
 
-DISKS: Final = 8
+DISKS: Final = 12
 """Number of local volumes of the StorageClass `carrel-local`."""
 DISK_BYTES: Final = 2 * 2**30
 MOUNT_POINTS: Final = ("/var/lib/kubelet", "/var/lib/carrel")
