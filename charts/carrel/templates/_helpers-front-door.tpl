@@ -40,7 +40,7 @@ configMap:
         matchLabels:
           {{- include "carrel.selector" (dict "root" . "component" "identity") | nindent 10 }}
   ports:
-    - {protocol: TCP, port: https}
+    - {protocol: TCP, port: 8443}
 {{- else -}}
 - to:
     {{- range .Values.frontDoor.oidc.reach.cidrs }}

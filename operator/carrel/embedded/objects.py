@@ -11,7 +11,7 @@ STORAGE_CLASS: Final = "carrel-local"
 _RBAC: Final = "rbac.authorization.k8s.io"
 _DNS_LABELS: Final = {"k8s-app": "kube-dns"}
 _CORE_FILE: Final = """\
-.:1053 {
+.:53 {
   errors
   health :8080
   ready :8181
@@ -134,8 +134,8 @@ def _dns() -> list[Object]:
     ]
     subject = {"kind": "ServiceAccount", "name": "coredns", "namespace": namespace}
     ports = [
-        {"name": "dns", "port": 53, "protocol": "UDP", "targetPort": 1053},
-        {"name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": 1053},
+        {"name": "dns", "port": 53, "protocol": "UDP", "targetPort": 53},
+        {"name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": 53},
     ]
     return [
         _head("v1", "ServiceAccount", "coredns", namespace=namespace),
