@@ -288,7 +288,8 @@ def _settled(asked: Asked) -> Target:
     """Write down what the server would choose by itself, so that nobody relies on its choice.
 
     A GET that names neither type nor format is answered with base64 for what is no text: asked
-    as for a folder, a folder answers and a file refuses.
+    as for a folder, a folder answers and a file refuses. The format is `text` for all three:
+    jupyter_server answers 400 to any other but base64, also where it means nothing.
     """
     if not asked.reads_contents:
         return asked.target
@@ -296,9 +297,9 @@ def _settled(asked: Asked) -> Target:
         case "file":
             return asked.target.with_query(type="file", format="text")
         case "notebook":
-            return asked.target.with_query(type="notebook", format="json")
+            return asked.target.with_query(type="notebook", format="text")
         case _:
-            return asked.target.with_query(type="directory", format="json")
+            return asked.target.with_query(type="directory", format="text")
 
 
 def _refused(sentence: str, *, status: int = 403, todo: str = "") -> Refused:

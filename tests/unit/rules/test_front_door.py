@@ -21,11 +21,11 @@ ADMITTED = {
     ),
     ("GET", "/api/contents/a.png"): (
         "/api/contents/{rest}",
-        "/api/contents/a.png?type=directory&format=json",
+        "/api/contents/a.png?type=directory&format=text",
     ),
     ("GET", "/api/contents?content=1&1763786400000"): (
         "/api/contents",
-        "/api/contents?content=1&1763786400000&type=directory&format=json",
+        "/api/contents?content=1&1763786400000&type=directory&format=text",
     ),
     ("GET", "/api/contents/a.csv?type=file"): (
         "/api/contents/{rest}",
@@ -37,7 +37,7 @@ ADMITTED = {
     ),
     ("GET", "/api/contents/a.ipynb?type=notebook"): (
         "/api/contents/{rest}",
-        "/api/contents/a.ipynb?type=notebook&format=json",
+        "/api/contents/a.ipynb?type=notebook&format=text",
     ),
     ("POST", "/api/contents/a.ipynb/checkpoints"): (
         "/api/contents/{rest}/checkpoints",
@@ -132,8 +132,8 @@ def test_what_is_read_of_a_file_is_always_named(kind: str, form: str):
     sent = dict(answer.target.query)
     assert (sent["type"], sent["format"]) in {
         ("file", "text"),
-        ("notebook", "json"),
-        ("directory", "json"),
+        ("notebook", "text"),
+        ("directory", "text"),
     }
 
 
