@@ -1,8 +1,10 @@
 """A small identity provider that speaks OpenID Connect over TLS and signs with a real key."""
 
 import base64
+import errno
 import hashlib
 import secrets
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,8 +16,6 @@ from urllib.parse import parse_qs, urlsplit
 from aiohttp import web
 from joserfc import jwt
 from joserfc.jwk import ECKey
-
-from carrel.flows.serving import listening
 
 ISSUER = "https://id.carrel.localhost/realms/carrel"
 CLIENT, SECRET = "carrel-gateway", "a secret of tests"
@@ -136,6 +136,30 @@ class Issuer:
 async def issuer(now: Callable[[], datetime], context: ssl.SSLContext) -> AsyncIterator[Issuer]:
     """Serve a provider until the block ends."""
     made = Issuer(now)
-    async with listening(made.application(), 0, context) as port:
-        made.port = port
+    runner = web.AppRunner(made.application(), access_log=None)
+    await runner.setup()
+    listeners = _listeners()
+    made.port = int(listeners[0].getsockname()[1])
+    try:
+        for each in listeners:
+            await web.SockSite(runner, each, ssl_context=context).start()
         yield made
+    finally:
+        await runner.cleanup()
+
+
+def _listeners() -> tuple[socket.socket, ...]:
+    """Listen on one port of both loopback addresses.
+
+    `localhost` is either, and on the other one the port may be another test's.
+    """
+    while True:
+        four = socket.create_server(("127.0.0.1", 0))
+        try:
+            six = socket.create_server(("::1", four.getsockname()[1]), family=socket.AF_INET6)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                four.close()
+                continue
+            return (four,)
+        return (four, six)
