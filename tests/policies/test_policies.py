@@ -52,7 +52,10 @@ async def test_every_policy_fails_closed_and_denies(policy: str) -> None:
 
 
 async def test_the_workspace_policy_guards_every_field_but_the_two_that_people_own() -> None:
-    text = (POLICIES / "workspace-writer" / "policy.yaml").read_text()
+    policy = yaml.safe_load((POLICIES / "workspace-writer" / "policy.yaml").read_text())
+    rules = [each["expression"] for each in policy["spec"]["validations"]]
+    # What is closed to the Hub beyond that is not closed to people.
+    text = "\n".join(each for each in rules if not each.startswith("variables.writer != 'hub'"))
     guarded = {
         field.alias or name
         for name, field in WorkspaceSpec.model_fields.items()

@@ -71,10 +71,10 @@ def test_a_folder_becomes_a_ready_dataset_and_staging_is_emptied(
     )
     kept = run_inside(
         find_instance(INSTANCE),
-        ["find", "/var/lib/carrel/ingests/" + stored["metadata"]["uid"], "-type", "f"],
+        ["find", "/var/lib/carrel/datasets/ingests/" + stored["metadata"]["uid"], "-type", "f"],
     )
     assert kept.stdout.split() == [
-        f"/var/lib/carrel/ingests/{stored['metadata']['uid']}/report.jsonl"
+        f"/var/lib/carrel/datasets/ingests/{stored['metadata']['uid']}/report.jsonl"
     ]
 
 

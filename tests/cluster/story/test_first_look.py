@@ -63,7 +63,7 @@ async def test_the_view_holds_exactly_what_was_granted(instance: Instance, works
     name = workspace.metadata.name
     (dataset,) = workspace.spec.datasets
     manifest = _inside(
-        instance, f"cat /var/lib/carrel/manifests/{dataset.manifest_digest[7:]}.parquet"
+        instance, f"cat /var/lib/carrel/datasets/manifests/{dataset.manifest_digest[7:]}.parquet"
     )
     assert "sha256:" + hashlib.sha256(manifest).hexdigest() == dataset.manifest_digest
     granted = {
