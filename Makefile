@@ -43,8 +43,7 @@ check: venv ## Lint, types, floors, unit, property and golden tests; no cluster,
 test: check ## All tests, with the embedded cluster
 	@$(BIN)/carrel demo --instance $(INSTANCE) --port $(PORT)
 	@$(BIN)/pytest -q -n 2 -m long tests/unit tests/property
-	@# The charts last: their tests take the platform away and install another.
-	@CARREL_INSTANCE=$(INSTANCE) $(BIN)/pytest -q tests/policies $(filter-out tests/cluster/charts/ %__pycache__/,$(wildcard tests/cluster/*/)) tests/escape tests/golden/charts tests/cluster/charts
+	@CARREL_INSTANCE=$(INSTANCE) $(BIN)/pytest -q tests/policies tests/cluster tests/escape tests/golden/charts
 
 .PHONY: generate
 generate: venv ## CRDs, schemas and reference pages from code
