@@ -67,7 +67,7 @@ def installed(site: Site) -> Site:
 
 
 def _versions(site: Site) -> dict[tuple[str, str], tuple[str, Any]]:
-    """Identity and version of everything in the release."""
+    """Identity and version of everything in the release but the canaries of each installation."""
     command = [str(site.helm), "get", "manifest", "carrel", "--namespace", NAMESPACE_NAME]
     command += [f"--kubeconfig={site.instance.kubeconfig()}"]
     manifest = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -78,6 +78,7 @@ def _versions(site: Site) -> dict[tuple[str, str], tuple[str, Any]]:
             each["metadata"].get("generation", each["metadata"]["resourceVersion"]),
         )
         for each in found
+        if (each["kind"], "canary" in each["metadata"]["name"]) != ("Job", True)
     }
 
 
