@@ -141,7 +141,7 @@ def test_what_still_runs_keeps_the_platform_and_is_named(installed: Site):
 
 
 def test_an_uninstall_leaves_nothing_that_hangs_and_keeps_what_must_stay(installed: Site):
-    """Ledgers, authority, signing key, kinds, menus and grants stay; no finalizer of ours does."""
+    """Ledgers, authority, signing keys, kinds, menus and grants stay; no finalizer of ours does."""
     grant = {**GRANT, "metadata": {"name": "to-be-retired", "finalizers": [FINALIZER]}}
     installed.kubectl("apply", "-f", "-", text=yaml.safe_dump(grant), person=Person.GRANT_ADMIN)
     authority = _data(installed, "secret", "carrel-ca")
@@ -163,9 +163,16 @@ def test_an_uninstall_leaves_nothing_that_hangs_and_keeps_what_must_stay(install
         "serviceaccounts": ["default"],
         "roles": [],
         "persistentvolumeclaims": [
-            f"ledger-carrel-{process}-0" for process in ("ingest", "operator", "revoker")
+            *(f"ledger-carrel-{process}-0" for process in ("ingest", "operator", "revoker")),
+            "log-carrel-ledger-0",
         ],
-        "secrets": ["carrel-ca", "carrel-ingest-signing", "carrel-ingest-tls"],
+        "secrets": [
+            "carrel-ca",
+            "carrel-ingest-signing",
+            "carrel-ingest-tls",
+            "carrel-ledger-signing",
+            "carrel-ledger-tls",
+        ],
     }
     found = json.loads(installed.kubectl("get", "accessgrant", "to-be-retired", "-o", "json"))
     assert "finalizers" not in found["metadata"]
