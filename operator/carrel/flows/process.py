@@ -1,10 +1,12 @@
-"""What every process of the platform has: JSON logs, `/healthz` and `/metrics`."""
+"""What every process of the platform has: JSON logs, an end by SIGTERM, `/healthz`, `/metrics`."""
 
+import asyncio
 import json
 import logging
+import signal
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
 from aiohttp import web
@@ -40,6 +42,14 @@ def log_as_json(*, level: int = logging.INFO) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # One line per probe would drown the events.
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+
+
+async def until_told(work: Coroutine[object, object, None]) -> None:
+    """Run `work` and end it at SIGTERM, which process 1 of a container otherwise ignores."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 @asynccontextmanager

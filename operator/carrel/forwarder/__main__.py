@@ -1,9 +1,7 @@
 """`python -m carrel.forwarder`: sends chains to the central log until it is told to end."""
 
 import asyncio
-import signal
 import sys
-from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 
@@ -12,7 +10,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from carrel.flows.clock import Clock, SystemClock, wait_until
 from carrel.flows.forwarding import Door, Forwarder
 from carrel.flows.ledger_door import HTTPDoor
-from carrel.flows.process import endpoint, log_as_json
+from carrel.flows.process import endpoint, log_as_json, until_told
 from carrel.flows.settings import SettingsError
 from carrel.forwarder.settings import Settings
 
@@ -44,26 +42,21 @@ def _sent(forwarder: Forwarder) -> float:
     return float(forwarder.backlog.sent)
 
 
-async def _until_told(settings: Settings) -> None:
+async def _run(settings: Settings) -> None:
     registry = CollectorRegistry()
     door = HTTPDoor(
         settings.ledger_address, token=settings.ledger_token, authority=settings.ledger_authority
     )
     # A log that is away is no fault of this process: restarting it would not help.
     async with endpoint(port=settings.metrics_port, health=lambda: None, registry=registry), door:
-        task = asyncio.ensure_future(
-            run(settings, clock=SystemClock(), door=door, registry=registry)
-        )
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        with suppress(asyncio.CancelledError):
-            await task
+        await until_told(run(settings, clock=SystemClock(), door=door, registry=registry))
 
 
 def main() -> int:
     """Run until told to end; 1 with one sentence where it cannot begin."""
     log_as_json()
     try:
-        asyncio.run(_until_told(Settings.from_environment()))
+        asyncio.run(_run(Settings.from_environment()))
     except (SettingsError, OSError) as error:
         print(error, file=sys.stderr)  # noqa: T201 - the one sentence for whoever started us
         return 1

@@ -1,14 +1,12 @@
 """`python -m carrel.gateway`: the front door, until it is told to end."""
 
 import asyncio
-import signal
 import sys
-from contextlib import suppress
 
 from carrel.cluster import connect
 from carrel.cluster.errors import ClusterError
 from carrel.flows.clock import SystemClock
-from carrel.flows.process import log_as_json
+from carrel.flows.process import log_as_json, until_told
 from carrel.gateway.errors import GatewayError
 from carrel.gateway.process import serve
 from carrel.gateway.settings import GatewaySettings, SettingsError
@@ -22,18 +20,11 @@ async def _run(settings: GatewaySettings) -> None:
             await serve(settings, cluster=cluster, ledger=ledger, clock=clock)
 
 
-async def _until_told(settings: GatewaySettings) -> None:
-    task = asyncio.ensure_future(_run(settings))
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    with suppress(asyncio.CancelledError):
-        await task
-
-
 def main() -> int:
     """Run until told to end; 1 with one sentence where it cannot begin."""
     log_as_json()
     try:
-        asyncio.run(_until_told(GatewaySettings.from_environment()))
+        asyncio.run(until_told(_run(GatewaySettings.from_environment())))
     except (SettingsError, ClusterError, LedgerError, GatewayError, OSError) as error:
         print(error, file=sys.stderr)  # noqa: T201 - the one sentence for whoever started us
         return 1

@@ -1,13 +1,11 @@
 """`python -m carrel.hub`: serve the Hub until stopped."""
 
 import asyncio
-import signal
 import sys
-from contextlib import suppress
 
 from carrel.cluster import connect
 from carrel.cluster.errors import ClusterError
-from carrel.flows.process import log_as_json
+from carrel.flows.process import log_as_json, until_told
 from carrel.hub.process import serve
 from carrel.hub.provider import ProviderError
 from carrel.hub.settings import HubSettings, SettingsError
@@ -18,18 +16,11 @@ async def _run(settings: HubSettings) -> None:
         await serve(settings, cluster=cluster)
 
 
-async def _until_told(settings: HubSettings) -> None:
-    task = asyncio.ensure_future(_run(settings))
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    with suppress(asyncio.CancelledError):
-        await task
-
-
 def main() -> int:
     """Run until told to end; 1 with one sentence where it cannot begin."""
     log_as_json()
     try:
-        asyncio.run(_until_told(HubSettings.from_environment()))
+        asyncio.run(until_told(_run(HubSettings.from_environment())))
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201 - the one sentence for whoever started us
         return 1

@@ -3,15 +3,12 @@
 import argparse
 import asyncio
 import logging
-import signal
 import sys
-from collections.abc import Coroutine
-from contextlib import suppress
 
 from carrel.cluster import connect
 from carrel.cluster.errors import ClusterError
 from carrel.flows.clock import SystemClock
-from carrel.flows.process import log_as_json
+from carrel.flows.process import log_as_json, until_told
 from carrel.ingest.job import Bench, JobError, run
 from carrel.ingest.publish import SigningKeyError, load_signing_key
 from carrel.ingest.serve import serve
@@ -51,14 +48,6 @@ async def _job(settings: JobSettings, *, name: str) -> None:
         _log.warning("nothing was published; trying again would end the same way")
 
 
-async def _until_told(work: Coroutine[None, None, None]) -> None:
-    """Run `work` and end it at SIGTERM, which process 1 of a container otherwise ignores."""
-    task = asyncio.create_task(work)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    with suppress(asyncio.CancelledError):
-        await task
-
-
 def main() -> int:
     """Run one of the two processes; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m carrel.ingest", description=__doc__)
@@ -70,10 +59,10 @@ def main() -> int:
     log_as_json()
     try:
         if arguments.command == "serve":
-            asyncio.run(_until_told(_serve(ServeSettings.from_environment())))
+            asyncio.run(until_told(_serve(ServeSettings.from_environment())))
         else:
             settings = JobSettings.from_environment()
-            asyncio.run(_until_told(_job(settings, name=arguments.name)))
+            asyncio.run(until_told(_job(settings, name=arguments.name)))
     except (SettingsError, SigningKeyError, JobError, ClusterError, LedgerError, OSError) as error:
         _log.error("%s", error)
         return 1

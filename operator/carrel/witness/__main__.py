@@ -1,9 +1,7 @@
 """`python -m carrel.witness`: cosigns checkpoints until it is told to end."""
 
 import asyncio
-import signal
 import sys
-from contextlib import suppress
 
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -11,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from prometheus_client import CollectorRegistry
 
 from carrel.flows.clock import SystemClock
-from carrel.flows.process import endpoint, log_as_json
+from carrel.flows.process import endpoint, log_as_json, until_told
 from carrel.flows.settings import SettingsError
 from carrel.ledger.errors import EvidenceError, LedgerError
 from carrel.ledger.note import KeyType, SigningKey, VerifierKey
@@ -46,18 +44,11 @@ async def run(settings: Settings, *, ready: asyncio.Future[int] | None = None) -
             await runner.cleanup()
 
 
-async def _until_told(settings: Settings) -> None:
-    task = asyncio.ensure_future(run(settings))
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    with suppress(asyncio.CancelledError):
-        await task
-
-
 def main() -> int:
     """Run until told to end; 1 with one sentence where it cannot begin."""
     log_as_json()
     try:
-        asyncio.run(_until_told(Settings.from_environment()))
+        asyncio.run(until_told(run(Settings.from_environment())))
     except (SettingsError, LedgerError, OSError, ValueError) as error:
         print(error, file=sys.stderr)  # noqa: T201 - the one sentence for whoever started us
         return 1
