@@ -50,16 +50,7 @@ configMap:
     - {protocol: TCP, port: {{ int .Values.frontDoor.oidc.reach.port }}}
 {{- end }}
 # Its address is asked of the cluster's DNS.
-- to:
-    - namespaceSelector:
-        matchLabels:
-          kubernetes.io/metadata.name: kube-system
-      podSelector:
-        matchLabels:
-          k8s-app: kube-dns
-  ports:
-    - {protocol: UDP, port: 53}
-    - {protocol: TCP, port: 53}
+{{ include "carrel.egress.dns" . }}
 {{- end -}}
 
 {{/* Whether the Hub runs: not empty where it does. */}}

@@ -162,3 +162,17 @@ homeMiB: {{ int64 $class.homeMiB }}
 - {key: {{ .key | quote }}, operator: Equal, value: {{ .value | quote }}, effect: {{ .effect }}}
 {{- end }}
 {{- end -}}
+
+{{/* Rule of a NetworkPolicy by which names are asked of the cluster; write above it why. */}}
+{{- define "carrel.egress.dns" -}}
+- to:
+    - namespaceSelector:
+        matchLabels:
+          kubernetes.io/metadata.name: kube-system
+      podSelector:
+        matchLabels:
+          k8s-app: kube-dns
+  ports:
+    - {protocol: UDP, port: 53}
+    - {protocol: TCP, port: 53}
+{{- end -}}
