@@ -10,7 +10,6 @@ the bytes that the file system lost to it: directories, and not one file.
 import argparse
 import json
 import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from carrel.node.view_tree import Views
+from support.machine import machine
 from support.published import publish
 
 CONTENT = 64 * 1024
@@ -74,16 +74,6 @@ def measure(count: int) -> dict[str, object]:
         },
         "bytesOfFilesCopied": 0 if links == RESEARCHERS + 1 else None,
         "medianKiBOfDirectories": round(statistics.median(grown[1:]) / 1024),
-    }
-
-
-def machine() -> dict[str, object]:
-    """Return what the figures were measured on."""
-    return {
-        "cores": os.cpu_count(),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "load": [round(each, 1) for each in os.getloadavg()],
     }
 
 

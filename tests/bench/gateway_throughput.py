@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import json
 import os
-import platform
 import re
 import signal
 import ssl
@@ -31,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from carrel.flows.certificates import Use, make_authority, make_server
 from support.door_bench import SECRET, desks
 from support.door_world import DESK, HOST
+from support.machine import machine
 
 SIZES = {"1KiB": "/api/status", "1MiB": "/static/a.js"}
 PROGRAM = Path(__file__).parents[1] / "support" / "door_bench.py"
@@ -210,18 +210,6 @@ def resident(pid: int) -> int:
     found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     assert found is not None
     return int(found[1]) * 1024
-
-
-def machine() -> dict[str, object]:
-    """Return what the figures were measured on."""
-    memory = re.search(r"MemTotal:\s+(\d+) kB", Path("/proc/meminfo").read_text())
-    return {
-        "cores": os.cpu_count(),
-        "memoryMiB": int(memory[1]) // 1024 if memory else 0,
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "loadBefore": [round(each, 1) for each in os.getloadavg()],
-    }
 
 
 def measured(given: argparse.Namespace, folder: Path) -> dict[str, object]:

@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import json
 import os
-import platform
 import re
 import sys
 import tempfile
@@ -28,6 +27,7 @@ from carrel.cluster.refs import POD
 from carrel.flows.store import WORKSPACES
 from support import examples
 from support.control_plane import control_plane
+from support.machine import machine
 from support.processes import Process, eventually, running
 
 AT_ONCE = 16
@@ -209,20 +209,6 @@ async def measure(kubeconfig: Path, count: int) -> dict[str, object]:
             "secondsAtMost": round(looked, 1),
             "memoryMiB": used_again,
         },
-    }
-
-
-def machine() -> dict[str, object]:
-    """Return what the figures were measured on."""
-    memory = dict(
-        re.findall(r"^(MemTotal):\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
-    )
-    return {
-        "cores": os.cpu_count(),
-        "memoryMiB": int(memory["MemTotal"]) // 1024,
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "loadBefore": [round(each, 1) for each in os.getloadavg()],
     }
 
 

@@ -10,8 +10,6 @@ run the counts that were told must add up to the questions that were answered.
 import argparse
 import json
 import os
-import platform
-import re
 import select
 import socket
 import subprocess
@@ -19,6 +17,10 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from support.machine import machine
 
 SERVE = """
 import asyncio, signal, socket, sys
@@ -129,20 +131,6 @@ def run(seconds: float, *, names: str) -> dict[str, object]:
         "perSecondOfResolverCPU": round(answered / cpu),
         "unanswered": lost,
         "toldToRecorder": heard,
-    }
-
-
-def machine() -> dict[str, object]:
-    """Return what the figures were measured on."""
-    memory = dict(
-        re.findall(r"^(MemTotal):\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
-    )
-    return {
-        "cores": os.cpu_count(),
-        "memoryMiB": int(memory["MemTotal"]) // 1024,
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "loadBefore": [round(each, 1) for each in os.getloadavg()],
     }
 
 
